@@ -1,0 +1,74 @@
+"""Neural ordinary differential equations, written to be read: one tape, its derivatives, and fast solvers.
+
+    import numpy as np
+    import nodeedu as ne
+
+    def f(t, z, theta):                                # one sample, plain NumPy
+        W1, b1, W2, b2 = theta
+        return W2 @ np.tanh(W1 @ z**3 + b1) + b2
+
+    field = ne.vector_field(f, z0[0], theta)           # traced once; .show() prints the tape, .source("vjp") the code
+    sol = ne.odeint(field, z0, ts, theta)              # every sample of the batch with its own step size
+    g = ne.gradients(field, z0, ts, theta, zs_bar)     # dL/dz0, dL/dtheta, dL/dt_i from zs_bar = ∂L/∂z(t_i)
+
+Names are imported when they are first used, so that `import nodeedu` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from . import autodiff, data, nn, plot, tableaus
+    from .autodiff import CapturedArrayWarning, Tensor, TraceError, relu, sigmoid, softplus
+    from .compile import VectorField, linear_field, mlp_field, vector_field
+    from .errors import SolverError
+    from .sensitivity import gradients, odeint
+
+_HOME = {
+    "vector_field": "compile", "VectorField": "compile", "linear_field": "compile", "mlp_field": "compile",
+    "odeint": "sensitivity", "gradients": "sensitivity",
+    "Tensor": "autodiff", "sigmoid": "autodiff", "softplus": "autodiff", "relu": "autodiff",
+    "TraceError": "autodiff", "CapturedArrayWarning": "autodiff",
+    "SolverError": "errors",
+}  # fmt: skip
+_MODULES = ("autodiff", "data", "nn", "plot", "tableaus")
+
+__all__ = [
+    "CapturedArrayWarning",
+    "SolverError",
+    "Tensor",
+    "TraceError",
+    "VectorField",
+    "autodiff",
+    "data",
+    "gradients",
+    "linear_field",
+    "mlp_field",
+    "nn",
+    "odeint",
+    "plot",
+    "relu",
+    "sigmoid",
+    "softplus",
+    "tableaus",
+    "vector_field",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(import_module("." + _HOME[name], __name__), name)
+    elif name in _MODULES:
+        value = import_module("." + name, __name__)
+    else:
+        raise AttributeError(f"nodeedu has no {name!r}; it has {', '.join(__all__)}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
