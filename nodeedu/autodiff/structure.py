@@ -1,0 +1,73 @@
+"""Parameters as nested containers: flatten to leaves with a path, and back.
+
+A structure is an array, or a tuple, list, dict or named tuple of structures. The path of a leaf is the Python text that
+reaches it from the top, such as ``theta['W'][0]``: unique, and never a name that the user chose for something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+
+def flatten(structure: Any, path: str = "theta") -> list[tuple[str, Any]]:
+    """List the (path, leaf) pairs of a structure in order; None has no leaves."""
+    if structure is None:
+        return []
+    if isinstance(structure, dict):
+        return [pair for key in structure for pair in flatten(structure[key], f"{path}[{key!r}]")]
+    if isinstance(structure, (tuple, list)):
+        return [pair for i, x in enumerate(structure) for pair in flatten(x, f"{path}[{i}]")]
+    return [(path, structure)]
+
+
+def unflatten(structure: Any, leaves: Iterable[Any]) -> Any:
+    """Build the containers of ``structure`` around other leaves."""
+    supply: Iterator[Any] = iter(leaves)
+
+    def build(x: Any) -> Any:
+        if x is None:
+            return None
+        if isinstance(x, dict):
+            return {key: build(value) for key, value in x.items()}
+        if isinstance(x, (tuple, list)):
+            items = [build(value) for value in x]
+            return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
+        return next(supply)
+
+    return build(structure)
+
+
+def leaves(structure: Any) -> list[Any]:
+    """List the leaves of a structure in order."""
+    return [leaf for _, leaf in flatten(structure)]
+
+
+def tree_map(function: Callable[..., Any], first: Any, *others: Any) -> Any:
+    """Apply a function to the leaves of structures that share their containers."""
+    columns = [leaves(structure) for structure in (first, *others)]
+    return unflatten(first, [function(*row) for row in zip(*columns, strict=True)])
+
+
+def as_arrays(structure: Any, path: str = "theta") -> Any:
+    """Turn every leaf into a float array and refuse what is not a number.
+
+    Raises
+    ------
+    TypeError
+        A leaf is not real numbers; the message names its path.
+    """
+
+    def convert(name: str, leaf: Any) -> np.ndarray:
+        array = np.asarray(leaf)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(
+                f"{name} has dtype {array.dtype}: expected real numbers; "
+                "pass arrays, or (nested) tuples, lists or dicts of arrays"
+            )
+        return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+
+    pairs = flatten(structure, path)
+    return unflatten(structure, [convert(name, leaf) for name, leaf in pairs])
