@@ -75,6 +75,9 @@ class RecordedArray(NDArrayOperatorsMixin):
     def __hash__(self) -> int:
         return id(self)
 
+    def __format__(self, spec: str) -> str:
+        return repr(self)  # there may be no number to format; a print in a traced function should not end the trace
+
     def sum(self, axis=None, keepdims=False):
         """``np.sum``."""
         return np.sum(self, axis=axis, keepdims=keepdims)

@@ -186,6 +186,9 @@ class Tensor(RecordedArray):
     def __contains__(self, value: Any) -> bool:
         return _value(value) in self.value
 
+    def __format__(self, spec: str) -> str:
+        return format(float(self), spec) if spec else repr(self)
+
     def location(self) -> str:
         """Nothing: Python's traceback names the line."""
         return ""

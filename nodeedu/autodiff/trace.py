@@ -59,7 +59,7 @@ def record(function: Callable[..., Any], arguments: dict[str, Any], output: str 
     Parameters
     ----------
     function : callable
-        Plain NumPy; it is called once.
+        Plain NumPy; it is called once. Of a function compiled by Numba, the Python function is traced.
     arguments : dict
         Name of each argument to an example of it: an array or a structure of arrays, of which only shapes matter.
     output : str
@@ -80,6 +80,7 @@ def record(function: Callable[..., Any], arguments: dict[str, Any], output: str 
     CapturedArrayWarning
         Once for each array that the function sees without being given it.
     """
+    function = getattr(function, "py_func", function)
     tape, traced = Tape(), []
     for name, example in arguments.items():
         pairs = structure.flatten(example, name)
@@ -91,7 +92,10 @@ def record(function: Callable[..., Any], arguments: dict[str, Any], output: str 
         result, names = _call_and_watch(function, traced, tape, code)
         y = _as_one_array(result, tape, getattr(function, "__name__", type(function).__name__))
     except (TypeError, ValueError) as error:
-        raise _explained(error, site) from None
+        better = _explained(error, site)
+        if better is None:
+            raise
+        raise better from None
     finally:
         tape.locate = None
     for index, name in names.items():
@@ -102,14 +106,14 @@ def record(function: Callable[..., Any], arguments: dict[str, Any], output: str 
     return tape
 
 
-def _explained(error: Exception, site: _Site) -> Exception:
-    """Give an error that NumPy words in its own terms the user's line and a remedy."""
+def _explained(error: Exception, site: _Site) -> Exception | None:
+    """Give an error that NumPy words in its own terms the user's line and a remedy; None for any other."""
     if isinstance(error.__cause__, TraceError):  # "setting an array element with a sequence" hides what we said
         return error.__cause__
     if str(error).startswith("loop of ufunc"):
         what = f"np.array([...]) of recorded values meets a function that takes them one by one ({error})"
         return TraceError(f"{what}{site.describe(error)}: use np.stack([...]) in its place")
-    return error
+    return None
 
 
 def _display_name(path: str) -> str:

@@ -73,7 +73,6 @@ def assert_kernel_equals_tape(case, kind, dtype, tolerance):
             np.testing.assert_allclose(leaf, value, rtol=tolerance, atol=tolerance * (1 + np.abs(value).max(initial=0)))
 
 
-@pytest.mark.jit
 @pytest.mark.parametrize("kind", ["f", "vjp", "jvp"])
 @pytest.mark.parametrize("case", FIELDS, ids=lambda case: case.name)
 def test_a_kernel_computes_what_its_tape_computes(case, kind):
@@ -81,14 +80,12 @@ def test_a_kernel_computes_what_its_tape_computes(case, kind):
     assert_kernel_equals_tape(case, kind, np.float64, 1e-12)
 
 
-@pytest.mark.jit
 @pytest.mark.parametrize("kind", ["vjp_z", "vjp_theta", "divergence"])
 @pytest.mark.parametrize("case", [case for case in FIELDS if case.name in TYPICAL], ids=lambda case: case.name)
 def test_the_partial_kernels_compute_what_their_tapes_compute(case, kind):
     assert_kernel_equals_tape(case, kind, np.float64, 1e-12)  # as above
 
 
-@pytest.mark.jit
 @pytest.mark.parametrize("case", [case for case in FIELDS if case.name in SINGLE], ids=lambda case: case.name)
 def test_float32_kernels_compute_what_the_tape_computes(case):
     # single precision has units of 6e-8, up to ~1e2 terms a sum
@@ -108,7 +105,6 @@ def hostile(t, z, theta):
     return tanh
 
 
-@pytest.mark.jit
 def test_names_of_the_user_that_collide_with_ours_change_no_gradient():
     rng = np.random.default_rng(1)
     theta = tuple(rng.normal(size=3) for _ in range(6))
@@ -147,7 +143,6 @@ def mlp_theta(rng, size, hidden):
     return tuple(rng.normal(size=shape) / 3 for shape in shapes)
 
 
-@pytest.mark.jit
 @pytest.mark.parametrize(("size", "bits"), [(2, True), (8, False)])
 def test_a_row_does_not_depend_on_the_rows_beside_it(size, bits):
     """Bit for bit in a fused kernel; to rounding where a matrix product works on a tile."""
@@ -167,7 +162,6 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(size, bits):
                 np.testing.assert_allclose(alone[name][0], arrays[name][b], rtol=1e-13)  # 20 terms, reordered
 
 
-@pytest.mark.jit
 def test_p_bar_is_added_to_and_all_else_is_overwritten():
     rng = np.random.default_rng(3)
     theta = mlp_theta(rng, 2, 6)
