@@ -44,8 +44,8 @@ class VectorField:
         self.size = int(np.prod(shape))
         self.layout = make_layout(theta, _constant_arrays(tape))
         self.n_params, self.n_packed = self.layout.n_params, self.layout.n_packed
-        self._kernels: dict[tuple[str, str], Kernel] = {}
-        self._emitted: dict[tuple[str, str], Emitted] = {}
+        self._kernels: dict[tuple[str, np.dtype], Kernel] = {}
+        self._emitted: dict[tuple[str, np.dtype], Emitted] = {}
 
     def __call__(self, t: float, z: Any, theta: Any = None) -> np.ndarray:
         """Evaluate f for one sample with NumPy."""
@@ -93,7 +93,7 @@ class VectorField:
         dtype : dtype
             float64 or float32.
         """
-        key = (kind, np.dtype(dtype).name)
+        key = (kind, np.dtype(dtype))
         if key not in self._kernels:
             emitted = self._emit(*key)
             module = build(emitted.source, f"{self.name}_{kind}")
@@ -102,7 +102,7 @@ class VectorField:
 
     def source(self, kind: str = "f", dtype: Any = np.float64) -> str:
         """Text of the emitted module."""
-        return self._emit(kind, np.dtype(dtype).name).source
+        return self._emit(kind, np.dtype(dtype)).source
 
     def show(self, kind: str = "f") -> None:
         """Print the tape of f or of one of its derivatives."""
@@ -111,7 +111,7 @@ class VectorField:
     def _emit(self, kind, dtype):
         key = (kind, dtype)
         if key not in self._emitted:
-            title = f"`{kind}` of the vector field `{self.name}`, {dtype}."
+            title = f"`{kind}` of the vector field `{self.name}`, {dtype.name}."
             self._emitted[key] = emit(self.tapes(kind), kind, self.layout, self.size, dtype, title, self._lines)
         return self._emitted[key]
 

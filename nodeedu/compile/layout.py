@@ -8,6 +8,7 @@ leaf with two long axes is stored a second time, transposed. p_bar has the param
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,8 +47,11 @@ class Layout:
         (offset, rows, columns) of a matrix in p to the offset of its transposed copy.
     constants : dict
         Bytes of a constant array to its offset.
-    order : ndarray
-        p = flat[order] for ``flat`` the leaves and constants in C order, one after the other.
+    order, back : ndarray
+        p = flat[order] for ``flat`` the leaves and constants in C order, one after the other; flat = p[back] for the
+        leaves.
+    bounds : tuple
+        Where each leaf begins and ends in ``flat``.
     n_params, n_packed : int
         Lengths of p_bar and p.
     """
@@ -59,6 +63,8 @@ class Layout:
     constants: dict[bytes, int]
     constant_values: np.ndarray
     order: np.ndarray
+    back: np.ndarray
+    bounds: tuple[tuple[int, int], ...]
     n_params: int
     n_packed: int
 
@@ -70,22 +76,17 @@ class Layout:
         ValueError
             The leaves differ in number or shape from those the layout was made for.
         """
-        pairs = structure.flatten(theta)
-        if tuple(np.shape(leaf) for _, leaf in pairs) != self.shapes:
-            self._explain(pairs)
-        flat = np.concatenate([*(np.ravel(leaf) for _, leaf in pairs), self.constant_values])
-        return flat.astype(dtype, copy=False)[self.order]
+        leaves = [np.asarray(leaf) for leaf in structure.leaves(theta)]
+        if tuple(leaf.shape for leaf in leaves) != self.shapes:
+            self._explain(structure.flatten(theta))
+        flat = np.concatenate([*(leaf.ravel() for leaf in leaves), self.constant_values])
+        return flat.astype(dtype, copy=False).take(self.order)
 
     def unpack(self, p_bar: np.ndarray) -> Any:
         """Rebuild containers and shapes from a vector laid out like p_bar."""
-        flat = np.empty(self.n_params, p_bar.dtype)
-        flat[self.order[: self.n_params]] = p_bar[: self.n_params]
-        leaves, at = [], 0
-        for shape in self.shapes:
-            size = int(np.prod(shape))
-            leaves.append(flat[at : at + size].reshape(shape))
-            at += size
-        return structure.unflatten(self.theta, leaves)
+        flat = p_bar.take(self.back)
+        pieces = zip(self.bounds, self.shapes, strict=True)
+        return structure.unflatten(self.theta, [flat[start:stop].reshape(shape) for (start, stop), shape in pieces])
 
     def _explain(self, pairs):
         expected = [f"{role} {shape}" for role, shape in zip(self.places, self.shapes, strict=True)]
@@ -130,14 +131,19 @@ def make_layout(theta: Any, constants: list[np.ndarray]) -> Layout:
         order.append(np.arange(at, at + value.size))
         offset += value.size
         at += value.size
+    order_of_p = np.concatenate(order) if order else np.zeros(0, int)
+    shapes = tuple(np.shape(leaf) for _, leaf in pairs)
+    ends = np.cumsum([0, *(int(np.prod(shape)) for shape in shapes)]).tolist()
     return Layout(
         theta=theta,
-        shapes=tuple(np.shape(leaf) for _, leaf in pairs),
+        shapes=shapes,
         places=places,
         transposed=transposed,
         constants=first,
         constant_values=np.concatenate([np.ravel(v) for v in constants]) if constants else np.zeros(0),
-        order=np.concatenate(order) if order else np.zeros(0, int),
+        order=order_of_p,
+        back=np.argsort(order_of_p[:n_params]),
+        bounds=tuple(itertools.pairwise(ends)),
         n_params=n_params,
         n_packed=offset,
     )

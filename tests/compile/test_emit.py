@@ -186,7 +186,7 @@ def test_the_same_field_gives_the_same_text():
 def test_no_kernel_is_compiled_before_it_is_asked_for():
     field = vector_field(mlp, np.zeros(2), mlp_theta(np.random.default_rng(0), 2, 6))
     field.kernel("f")
-    assert list(field._kernels) == [("f", "float64")]
+    assert list(field._kernels) == [("f", np.dtype(float))]
 
 
 def spiral(t, z, theta):

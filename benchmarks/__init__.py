@@ -1,0 +1,1 @@
+"""Speed and memory of nodeedu beside torchdiffeq and diffrax: ``python -m benchmarks spiral|gradient|cold|memory``."""

@@ -1,0 +1,131 @@
+"""The driver: every lane makes trial steps of its own size until it ends.
+
+One round, for the n lanes that still run:
+
+    first slopes    of lanes that do not know theirs (start, after a jump, methods without FSAL)
+    aim             the end of each trial step, landing exactly where it must
+    stages          one kernel call a stage, for all lanes together
+    judge           error ratio, acceptance, next step size
+    advance         records, outputs, and the accepted state (advance.py)
+    retire          lanes that ended leave; the last one takes over their row
+"""
+
+from __future__ import annotations
+
+import math
+
+from nodeedu.compile.build import jit
+from nodeedu.compile.kernels import DONE, call_vjp_theta
+from nodeedu.solvers.advance import accept, emit, gather_nodes, jump, record
+from nodeedu.solvers.core import core
+from nodeedu.solvers.lanes import retire
+from nodeedu.solvers.runge_kutta import Y1, K
+from nodeedu.solvers.status import KERNEL_FAILED, NON_FINITE, RUNNING, TOO_MANY_STEPS, UNDERFLOW
+from nodeedu.solvers.step_control import SMALLEST_OLD_RATIO, smallest_step, step_factor
+from nodeedu.solvers.systems import ADJOINT, evaluate
+from nodeedu.solvers.trial_step import (
+    aim,
+    choose_first_steps,
+    error_ratios,
+    finite_ratios,
+    first_nonfinite,
+    first_slopes,
+    stage_states,
+    stage_times,
+)
+
+ROUNDS = 10_000  # before control returns to Python, which is where Ctrl-C is noticed
+
+
+@jit
+def integrate(n, problem, method, control, ts, x, flat, t, lanes, samples, outputs, records, adjoint):
+    """Advance the first n lanes; return how many still run when none does, the records are full or `ROUNDS` are over.
+
+    Parameters
+    ----------
+    n : int
+        Number of active lanes.
+    problem, method, control, lanes, samples, records, adjoint
+        See systems.py, runge_kutta.py and lanes.py. An initial step size of 0 is replaced by an automatic one.
+    ts : array (1, T) or (B, T)
+        Output times, shared or for each sample.
+    x, flat : array (rows, M, B, D) and the same array as (rows, M B D)
+        State and slopes, see runge_kutta.py.
+    t : array (B,)
+        Scratch for the times of a stage.
+    outputs : array (T, M, B, D)
+        Filled at the output times.
+    """
+    stages, done = method.b.shape[0], DONE
+    if lanes[0].h == 0.0:
+        done = choose_first_steps(n, problem, control, ts, x, flat, t, lanes, samples)
+    for _ in range(ROUNDS):
+        done = min(done, first_slopes(n, problem, x, t, lanes, samples))
+        aim(n, control, ts, x, lanes)
+        # ---------------- stages
+        for q in range(1, stages):
+            stage_times(n, method.c[q], t, lanes)
+            stage_states(n, method.A[q], q, x, flat, flat[Y1])
+            done = min(done, evaluate(problem, n, t, x[Y1], x[K + q]))
+        if not method.fsal:  # else the state of the last stage is the new state
+            stage_states(n, method.b, stages, x, flat, flat[Y1])
+        # ---------------- judge
+        if control.fixed:
+            finite_ratios(n, x, lanes)
+        else:
+            error_ratios(n, method.e, control.rtol, x, flat, lanes)
+        judge(n, stages, control, x, lanes, samples)
+        # ---------------- advance
+        if problem.system == ADJOINT:
+            rows = gather_nodes(n, x, flat, lanes, adjoint)
+            done = min(done, call_vjp_theta(adjoint.callee, rows, adjoint.t, adjoint.z, adjoint.a, problem.p,
+                                            adjoint.p_bar, adjoint.work))  # fmt: skip
+        if records.steps.shape[0] > 0:
+            record(n, stages, x, lanes, records)
+        emit(n, method.interpolant, control.lands, ts, x, lanes, outputs)
+        accept(n, stages, method.fsal, x, flat, lanes)
+        if problem.system == ADJOINT:
+            jump(n, x, lanes, adjoint)
+        # ---------------- retire
+        expire(n, done, control.max_steps, lanes, samples)
+        n = retire(n, x, lanes, samples)
+        if n == 0 or 0 < records.steps.shape[0] < records.count[0] + n:
+            break
+    return n
+
+
+@core
+def judge(n, stages, control, x, lanes, samples):
+    """Accept or reject every lane's trial step, choose the size of its next one, and count."""
+    for b in range(n):
+        lane, size = lanes[b], abs(lanes[b].step)
+        sample = samples[lane.sample]
+        if lane.fate != RUNNING:  # its first slope is not finite
+            lane.ratio = math.nan
+        sample.nfev += stages - 1
+        factor = step_factor(lane.ratio, lane.old_ratio, lane.rejected, control.exponent, control.damping)
+        if lane.ratio <= 1.0:
+            sample.accepted += 1
+            lane.rejected = 0
+            lane.old_ratio = max(lane.ratio, SMALLEST_OLD_RATIO)
+            # A step that was clipped in order to land says nothing against the size that the controller had chosen.
+            lane.h = max(lane.h, size * factor) if size < lane.h else size * factor
+        else:
+            sample.rejected += 1
+            lane.rejected = 1
+            lane.h = size * factor
+            if lane.fate == RUNNING and (control.fixed or lane.h <= smallest_step(lane.t)):
+                lane.fate = UNDERFLOW if lane.ratio < math.inf else NON_FINITE
+                sample.component = first_nonfinite(x[K : K + stages], b)
+
+
+@core
+def expire(n, done, max_steps, lanes, samples):
+    """End the lanes that have used up their trial steps; end all if a kernel failed, as it does not say for which."""
+    for b in range(n):
+        lane = lanes[b]
+        sample = samples[lane.sample]
+        if done != DONE:
+            lane.fate = KERNEL_FAILED
+        elif lane.fate == RUNNING and sample.accepted + sample.rejected >= max_steps:
+            lane.fate = TOO_MANY_STEPS

@@ -1,0 +1,103 @@
+"""What a solve returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nodeedu.solvers.arguments import Inputs, Options, real_array
+from nodeedu.solvers.dense_output import interpolate_records
+from nodeedu.solvers.lanes import Records
+from nodeedu.solvers.runge_kutta import Method
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counts of a solve: ints, or arrays (B,) for a batch.
+
+    Parameters
+    ----------
+    nfev : int or array
+        Evaluations of the vector field.
+    accepted, rejected : int or array
+        Trial steps.
+    status : int or array
+        0 is success.
+    path : str
+        "traced", "njit" or "python": what the vector field is.
+    """
+
+    nfev: Any
+    accepted: Any
+    rejected: Any
+    status: Any
+    path: str
+
+
+@dataclass(frozen=True)
+class Solution:
+    """States at the output times; calling it gives them at any time between the first and the last.
+
+    Parameters
+    ----------
+    zs : array (T, *shape) or (T, B, *shape)
+        States; zs[0] is z0.
+    ts : array (T,) or (B, T)
+        Output times.
+    stats : Stats
+        Counts.
+    """
+
+    zs: Array
+    ts: Array
+    stats: Stats
+    _inputs: Inputs = field(repr=False)
+    _options: Options = field(repr=False)
+    _samples: Array = field(repr=False)  # (B,) of SAMPLE
+    _method: Method = field(repr=False)
+    _records: Records | None = field(repr=False)
+    _solve_densely: Callable[[], Solution] = field(repr=False)
+
+    def __call__(self, t: ArrayLike) -> Array:
+        """Interpolate by the dense output of the method.
+
+        The first call solves once more and keeps the steps, which a solve otherwise does not: those who never ask pay
+        nothing.
+
+        Parameters
+        ----------
+        t : float or array (n,)
+            Times between the first and the last of ts.
+
+        Returns
+        -------
+        array
+            The state (or states, for a batch) at t, with a leading axis of length n for n times.
+
+        Raises
+        ------
+        ValueError
+            If a time lies outside.
+        """
+        times = real_array("t", t).astype(np.float64)
+        if times.ndim > 1:
+            raise ValueError(f"t: got shape {times.shape}, expected a number or (n,)")
+        first, last = np.sort(self._inputs.ts[:, [0, -1]], axis=1).T
+        inside = (times.reshape(-1, 1) >= first.max()) & (times.reshape(-1, 1) <= last.min())
+        if not inside.all():
+            raise ValueError(f"t: got {times}, expected times in the interval [{first.max()}, {last.min()}] that was solved")
+        dense = self._dense
+        states = interpolate_records(times.reshape(-1), dense._records, dense._method.interpolant, self._inputs.z0)
+        return states.reshape(*times.shape, *self._inputs.state_shape)
+
+    @cached_property
+    def _dense(self) -> Solution:
+        recorded = self._records is not None and self._method.interpolant.shape[1] > 0
+        return self if recorded else self._solve_densely()

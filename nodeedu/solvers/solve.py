@@ -1,0 +1,157 @@
+"""Solving on arrays: set up the lanes, run the driver, collect the results."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from nodeedu.errors import SolverError
+from nodeedu.solvers.arguments import Inputs, Options
+from nodeedu.solvers.integrate import integrate
+from nodeedu.solvers.lanes import Adjoint, Control, Records, grow, make_lanes, make_records, make_rows, make_samples
+from nodeedu.solvers.runge_kutta import Method, as_method
+from nodeedu.solvers.solution import Solution, Stats
+from nodeedu.solvers.status import CAUSES, KERNEL_FAILED
+from nodeedu.solvers.step_control import DAMPING
+from nodeedu.solvers.systems import FIELD, Problem
+
+Array = np.ndarray
+FIRST_RECORDS = 32  # room for so many accepted steps of each sample; it doubles when it is full
+
+
+def solve(inputs: Inputs, options: Options, record: bool = False, dense: bool = False) -> Solution:
+    """Solve ``z' = f(t, z, theta)`` for every sample, each with its own steps; a failure is a status, not an error.
+
+    Parameters
+    ----------
+    inputs, options : Inputs, Options
+        As arguments.py made them.
+    record : bool
+        Whether to keep the accepted steps with all their slopes, for `discrete` and for dense output.
+    dense : bool
+        Whether records must allow outputs inside a step. It costs a stage for methods that have no interpolant.
+    """
+    field, z0 = inputs.field, inputs.z0
+    samples, size = z0.shape
+    kernel = field.kernel("f", z0.dtype)
+    problem = Problem(FIELD, kernel.callee, inputs.p, np.empty((0, 0), z0.dtype), np.empty(kernel.work_size, z0.dtype))
+    method = as_method(options.tableau, z0.dtype, dense or not options.fixed)
+    records = make_records(samples * FIRST_RECORDS, len(method.b), size, z0.dtype) if record else None
+    outputs, counters, filled = run(problem, method, options, inputs.ts, z0[None], records=records)
+    if getattr(field, "error", None) is not None:
+        raise field.error
+    zs = outputs.reshape(outputs.shape[0], *inputs.state_shape)
+    stats = make_stats(counters, inputs.batched, getattr(field, "path", "traced"))
+    return Solution(
+        zs, inputs.times, stats, inputs, options, counters, method, filled if record else None,
+        lambda: solve(inputs, options, record=True, dense=True),
+    )  # fmt: skip
+
+
+def run(
+    problem: Problem,
+    method: Method,
+    options: Options,
+    ts: Array,
+    y0: Array,
+    lands: bool = False,
+    first_step: float | Array | None = None,
+    records: Records | None = None,
+    adjoint: Adjoint | None = None,
+) -> tuple[Array, Array, Records]:
+    """Integrate one of the systems of systems.py from ts[:, 0] to ts[:, -1].
+
+    Parameters
+    ----------
+    problem, method : Problem, Method
+        Right-hand side and tableau.
+    options : Options
+        Tolerances and steps.
+    ts : array (1, T) or (B, T)
+        Output times.
+    y0 : array (M, B, D)
+        Initial state.
+    lands : bool
+        Whether adaptive steps end at every output time; fixed steps do anyway.
+    first_step : float or array (B,), optional
+        Overrides that of the options; 0 chooses it automatically.
+    records : Records, optional
+        To fill; without rows, nothing is recorded.
+    adjoint : Adjoint, optional
+        For the system ADJOINT.
+
+    Returns
+    -------
+    outputs : array (T, M, B, D)
+        Nan after the end of a sample that failed.
+    samples : array (B,) of SAMPLE
+    records : Records
+    """
+    stages, (_, n, size) = len(method.b), y0.shape
+    outputs = np.empty((ts.shape[1], *y0.shape), y0.dtype)
+    outputs[0] = y0
+    outputs[1:] = math.nan
+    samples = make_samples(n)
+    records = records or _no_records(stages, size, y0.dtype)
+    if ts.shape[1] == 1:
+        samples["t"] = ts[:, 0]
+        return outputs, samples, records
+    x = make_rows(y0, stages, options.atol)
+    tableau = options.tableau
+    exponent = 1.0 / (1 + min(tableau.order, tableau.embedded_order or tableau.order))
+    control = Control(
+        options.fixed, lands or options.fixed, options.step_size, options.max_step, options.max_steps, options.rtol,
+        exponent, DAMPING if options.damped else 0.0,
+    )  # fmt: skip
+    # Fixed steps need no first size; 1 stands for "there is nothing to choose".
+    h = 1.0 if options.fixed else options.first_step if first_step is None else first_step
+    lanes = make_lanes(ts[:, 0], n, h)
+    adjoint = adjoint or _no_adjoint(y0.dtype, type(problem.callee))
+    flat, t = x.reshape(len(x), -1), np.empty(n)
+    while n:
+        n = integrate(n, problem, method, control, ts, x, flat, t, lanes, samples, outputs, records, adjoint)
+        if 0 < len(records.steps) < records.count[0] + n:
+            records = grow(records)
+    return outputs, samples, records
+
+
+@lru_cache
+def _no_adjoint(dtype: Any, callee_type: type) -> Adjoint:
+    """Stand in where there is no adjoint; numba wants an argument of the same type."""
+    real, times = [np.empty((0,) * axes, dtype) for axes in range(4)], np.empty(0)
+    callee = 0 if callee_type is int else None
+    return Adjoint(
+        real[3], real[3], callee, real[1], times, real[2], times, times, real[2], real[2], real[1]
+    )  # fmt: skip
+
+
+@lru_cache
+def _no_records(stages: int, size: int, dtype: Any) -> Records:
+    """Stand in where nothing is recorded."""
+    return make_records(0, stages, size, dtype)
+
+
+def make_stats(samples: Array, batched: bool, path: str) -> Stats:
+    """Give the counters as arrays (B,), or as ints where there is no batch."""
+    counters = [samples[name] for name in ("nfev", "accepted", "rejected", "status")]
+    return Stats(*(each if batched else int(each[0]) for each in counters), path)
+
+
+def require_success(samples: Array, options: Options, batched: bool) -> None:
+    """Raise SolverError for the first sample that failed."""
+    failed = np.flatnonzero(samples["status"])
+    if not len(failed):
+        return
+    sample = samples[failed[0]]
+    t, component, trials = float(sample["t"]), sample["component"], sample["accepted"] + sample["rejected"]
+    cause, advice = CAUSES[int(sample["status"])]
+    who = f"sample {failed[0]}: " if batched else ""
+    where = f", component {component}" if component >= 0 else ""
+    raise SolverError(
+        f"{who}{options.tableau.name} stopped at t = {t:.6g} after {trials} trial steps: {cause}{where}; "
+        + advice.format(max_steps=options.max_steps, rtol=options.rtol),
+        t=t, method=options.tableau.name, cause=cause, sample=int(failed[0]) if batched else None,
+    )  # fmt: skip

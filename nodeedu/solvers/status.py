@@ -1,0 +1,22 @@
+"""How a solve ended, sample by sample."""
+
+from __future__ import annotations
+
+RUNNING = -1
+SUCCESS = 0
+TOO_MANY_STEPS = 1
+UNDERFLOW = 2
+NON_FINITE = 3
+KERNEL_FAILED = 4
+
+# The short name of each cause (`SolverError.cause`), and what to tell the user.
+CAUSES: dict[int, tuple[str, str]] = {
+    TOO_MANY_STEPS: ("max_steps", "max_steps = {max_steps} trial steps were not enough; raise it or loosen rtol and atol"),
+    UNDERFLOW: (
+        "step size underflow",
+        "the step size fell below the spacing of floating-point times; "
+        "the solution may blow up or be discontinuous there, or rtol = {rtol} is below what round-off allows",
+    ),
+    NON_FINITE: ("non-finite", "the vector field or the state became nan or infinite; check the field there"),
+    KERNEL_FAILED: ("kernel failed", "a compiled vector field raised an exception, which it can only print"),
+}

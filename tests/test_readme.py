@@ -1,0 +1,47 @@
+"""What the README promises: its commands, its code, its figure, its links."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "python3 -m venv .venv && .venv/bin/pip install -e . && .venv/bin/nodeedu fit",
+        'python3 -m venv .venv && .venv/bin/pip install -e ".[test]" && .venv/bin/pytest',
+    ],
+)
+def test_the_two_commands_stand_on_lines_of_their_own(command):
+    assert command in TEXT.splitlines()
+
+
+def test_the_code_computes_the_gradient_that_it_says():
+    names = {}
+    (code,) = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+    exec(code, names)
+    ne, z0, theta = names["ne"], names["z0"], names["theta"]
+    assert names["sol"].zs.shape == (11, 20, 2)
+
+    def loss(z0):
+        zs = ne.odeint(names["field"], z0, names["ts"], theta, rtol=1e-10, atol=1e-12).zs
+        return 0.5 * np.sum((zs - 1.0) ** 2)
+
+    moved, h = np.zeros_like(z0), 1e-4
+    moved[3, 1] = h
+    # the README solves to 1e-6; here, differences of losses that are good to 1e-9, divided by 2 h
+    assert (loss(z0 + moved) - loss(z0 - moved)) / (2 * h) == pytest.approx(names["g"].z0[3, 1], rel=1e-3)
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", TEXT))))
+def test_links_lead_to_files(link):
+    assert (ROOT / link).is_file()
+
+
+def test_the_figure_is_small_enough_for_the_repository():
+    assert (ROOT / "figures/lynx_hare_fit.png").stat().st_size < 150_000
