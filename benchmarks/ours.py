@@ -48,6 +48,6 @@ def _solve(field: Any, problem: Problem, method: str) -> Any:
     else:
         solver, options = "rk4", {"step_size": problem.step_size}
     inputs = (field, problem.z0, problem.ts, problem.theta)
-    solution = ne.odeint(*inputs, method=solver, **options)
+    solution = ne.odeint(*inputs, method=solver, record=method == "discrete", **options)
     _, zs_bar = problem.loss_and_gradient(solution.zs)
     return ne.gradients(*inputs, zs_bar, method=method, solver=solver, solution=solution, **options)

@@ -86,10 +86,17 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
 def _predict(args: argparse.Namespace) -> None:
     import csv
 
+    from .errors import SolverError
+    from .fitting import DataError
     from .fitting.model import load
 
     model = load(args.model)
-    states = model.predict(args.times)
+    try:
+        states = model.predict(args.times)
+    except SolverError as error:
+        end = model.coordinates.t0 + error.t / model.coordinates.rate
+        got = f"got {max(args.times):g}, but the solver gave up at {end:g} ({error.cause})"
+        raise DataError(f"times: {got}; expected times nearer to the data") from None
     if max(args.times) > model.t_last:
         print(f"note: the data end at {model.time} {model.t_last:g}; later times are forecasts", file=sys.stderr)
     writer = csv.writer(sys.stdout, lineterminator="\n")

@@ -146,7 +146,7 @@ def test_a_missing_model_is_one_line_and_exit_code_2(tmp_path, capsys):
     assert cli.main(["predict", str(tmp_path / "none.npz"), "--times", "1"]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
-    assert "none.npz: got no such file or directory, expected a model file" in err
+    assert "none.npz: got no such file, expected a model file" in err
 
 
 def test_ctrl_c_is_one_line_and_exit_code_130(csv_file, monkeypatch, capsys):
@@ -263,3 +263,9 @@ def test_a_forecast_beyond_the_data_is_noted(fitted, capsys):
 def test_a_time_before_the_data_is_refused(fitted, capsys):
     assert cli.main(["predict", str(fitted[0] / "out" / "model.npz"), "--times=-1,0"]) == 2
     assert capsys.readouterr().err == "times: got -1, expected finite times from 0 on\n"
+
+
+@pytest.mark.jit
+def test_a_time_that_no_solve_can_reach_is_refused(fitted, capsys):
+    assert cli.main(["predict", str(fitted[0] / "out" / "model.npz"), "--times", "1e12"]) == 2
+    assert re.fullmatch(r"times: got 1e\+12, but the solver gave up at .*; expected .*\n", capsys.readouterr().err)

@@ -21,6 +21,7 @@ def test_the_two_commands_stand_on_lines_of_their_own(command):
     assert command in TEXT.splitlines()
 
 
+@pytest.mark.jit
 def test_the_code_computes_the_gradient_that_it_says():
     names = {}
     (code,) = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)

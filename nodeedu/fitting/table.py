@@ -102,10 +102,8 @@ def read_table(path: str | Path, name: str | None = None) -> Table:
                 records.append((number, cells))
             else:
                 names = _header(cells, file, number)
-    if not names:
-        raise refusal(file, 1, "1", "no header", "a line that names the columns, such as time,prey,predator")
     if not records:
-        raise refusal(file, len(lines), names[0], "no rows below the header", "observations")
+        raise _nothing(file, len(lines), names)
     rows = [[*_row(cells, names, file, number)] for number, cells in records]
     values = np.array(rows, dtype=np.float64)
     numbers = tuple(number for number, _ in records)
@@ -119,8 +117,20 @@ def refusal(file: str, line: int, column: str, got: str, expected: str) -> DataE
 
 
 def reason(error: Exception) -> str:
-    """Say in a few words why a file could not be opened."""
-    return (getattr(error, "strerror", None) or str(error)).lower()
+    """Say in a few words what was found in place of a file."""
+    known: dict[type[Exception], str] = {
+        FileNotFoundError: "no such file",
+        IsADirectoryError: "a folder",
+        PermissionError: "no permission to read",
+    }
+    return known.get(type(error)) or getattr(error, "strerror", None) or str(error)
+
+
+def _nothing(file: str, line: int, names: list[str]) -> DataError:
+    """Make the error of a file without rows."""
+    if not names:
+        return refusal(file, 1, "1", "no header", "a line that names the columns, such as time,prey,predator")
+    return refusal(file, line, names[0], "no rows below the header", "observations")
 
 
 def _text(path: Path, file: str) -> str:

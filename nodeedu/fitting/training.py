@@ -22,7 +22,6 @@ from .errors import rms
 from .model import ATOL, HIDDEN, RTOL, Model, neural_field
 from .table import Table
 
-STEPS = 1800
 LEARNING_RATE = 1e-2
 MAX_NORM = 1.0  # gradients are clipped to it
 # An oscillation fitted over its whole length at once tends to end in the mean of the data, a bad local minimum. The
@@ -73,12 +72,11 @@ def initial_theta(coordinates: Coordinates, table: Table, seed: int, scale: floa
 
 
 def fit(table: Table, seed: int, steps: int, decay: float, progress: bool = True) -> Model:
-    """Fit a Neural ODE to all rows of a table.
+    """Fit a Neural ODE to all rows of a table, the training rows.
 
     Parameters
     ----------
     table : Table
-        The training rows.
     seed : int
         Of the initial weights.
     steps : int
@@ -101,10 +99,11 @@ def fit(table: Table, seed: int, steps: int, decay: float, progress: bool = True
     def loss_and_gradient(theta: Any, step: int) -> tuple[float, Any]:
         n = _horizon(step / steps, z)
         loss, gradient = misfit(field, theta, s[:n], z[:n])
-        W1, W2 = theta["weights"]["W1"], theta["weights"]["W2"]
-        gradient["weights"]["W1"] = gradient["weights"]["W1"] + 2.0 * decay * W1
-        gradient["weights"]["W2"] = gradient["weights"]["W2"] + 2.0 * decay * W2
-        return loss + decay * float(np.sum(W1**2) + np.sum(W2**2)), gradient
+        for name in ("W1", "W2"):
+            W = theta["weights"][name]
+            gradient["weights"][name] = gradient["weights"][name] + 2.0 * decay * W
+            loss += decay * float(np.sum(W**2))
+        return loss, gradient
 
     last = round(HORIZONS[-1][1] * steps)
     falling = CosineDecay(LEARNING_RATE, max(last, 1))

@@ -68,7 +68,7 @@ def backsolve(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array]:
     outputs, samples, _ = run(
         problem, method, options, backwards, np.stack([zs[-1], zs_bar[-1]]), True, first_step, adjoint=adjoint
     )
-    require_success(samples, options, inputs.batched)
+    require_success(samples, options, inputs.batched, "backsolve: ")
     a = outputs[-1, 1] if len(zs) > 1 else np.zeros_like(z0)
     return a, p_bar, samples
 

@@ -53,7 +53,7 @@ def forward(inputs: Inputs, options: Options, zs_bar: Array) -> tuple[Array, Arr
     y0[1 : 1 + size] = np.eye(size)[:, None]
     method = as_method(options.tableau, dtype, not options.fixed)
     outputs, samples, _ = run(problem, method, options, inputs.ts, y0)
-    require_success(samples, options, inputs.batched)
+    require_success(samples, options, inputs.batched, "forward sensitivity: ")
     # The observation at t0 itself is left out; in it, dz/dtheta is zero anyway.
     a = np.einsum("tbi,tjbi->bj", zs_bar[1:], outputs[1:, 1 : 1 + size])
     p_bar = np.einsum("tbi,tjbi->j", zs_bar[1:], outputs[1:, 1 + size :])

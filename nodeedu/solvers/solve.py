@@ -140,8 +140,8 @@ def make_stats(samples: Array, batched: bool, path: str) -> Stats:
     return Stats(*(each if batched else int(each[0]) for each in counters), path)
 
 
-def require_success(samples: Array, options: Options, batched: bool) -> None:
-    """Raise SolverError for the first sample that failed."""
+def require_success(samples: Array, options: Options, batched: bool, what: str = "") -> None:
+    """Raise SolverError for the first sample that failed; what is said before its message."""
     failed = np.flatnonzero(samples["status"])
     if not len(failed):
         return
@@ -151,7 +151,7 @@ def require_success(samples: Array, options: Options, batched: bool) -> None:
     who = f"sample {failed[0]}: " if batched else ""
     where = f", component {component}" if component >= 0 else ""
     raise SolverError(
-        f"{who}{options.tableau.name} stopped at t = {t:.6g} after {trials} trial steps: {cause}{where}; "
+        f"{what}{who}{options.tableau.name} stopped at t = {t:.6g} after {trials} trial steps: {cause}{where}; "
         + advice.format(max_steps=options.max_steps, rtol=options.rtol),
         t=t, method=options.tableau.name, cause=cause, sample=int(failed[0]) if batched else None,
     )  # fmt: skip

@@ -59,7 +59,7 @@ def refused(path, text):
 
 
 def test_a_missing_model_is_refused(tmp_path):
-    refused(tmp_path / "none.npz", "got no such file or directory, expected a model file")
+    refused(tmp_path / "none.npz", "got no such file, expected a model file")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 not a zip"])

@@ -19,7 +19,7 @@ def test_training_reduces_the_error_of_the_fitted_rows(noisy):
 
 
 def test_the_same_seed_gives_the_same_bits(noisy):
-    one, two = (fit(noisy, 3, 20, 1e-3, progress=False) for _ in range(2))
+    one, two = (fit(noisy, 3, 6, 1e-3, progress=False) for _ in range(2))
     np.testing.assert_array_equal(one.weights["W1"], two.weights["W1"])
 
 
@@ -59,7 +59,7 @@ def test_the_gradient_of_the_loss_includes_the_weight_decay(noisy, monkeypatch):
 
 
 def test_the_weight_decay_is_the_candidate_with_the_smallest_error_on_the_inner_tail(noisy):
-    choice = training.choose_decay(noisy, 0, 30, lambda _: None, progress=False)
+    choice = training.choose_decay(noisy, 0, 6, lambda _: None, progress=False)
     assert choice.errors.keys() == set(training.DECAYS)
     assert choice.errors[choice.decay] == min(choice.errors.values())
     assert choice.tail == (6.1, 7.5)  # the last fifth of fourteen rows

@@ -111,10 +111,10 @@ def test_a_malformed_file_is_refused_in_one_line_that_names_the_place(tmp_path, 
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(DataError, match="got no such file or directory, expected a CSV file"):
+    with pytest.raises(DataError, match="got no such file, expected a CSV file"):
         read_table(tmp_path / "none.csv")
 
 
 def test_a_folder_is_refused(tmp_path):
-    with pytest.raises(DataError, match="got is a directory, expected a CSV file"):
+    with pytest.raises(DataError, match="got a folder, expected a CSV file"):
         read_table(tmp_path)

@@ -1,0 +1,125 @@
+"""Every method gives the gradient of the same loss: that of forward sensitivity with a Jacobian written by hand."""
+
+import numpy as np
+import pytest
+from adjoint_problems import TIGHT, both, flat, gradients_of_loss, loss_gradient
+from gradient_truths import contract, true_gradient
+from hypothesis import given
+from hypothesis import strategies as st
+
+import nodeedu as ne
+from nodeedu.autodiff.check import relative_error
+
+METHODS = ("discrete", "backsolve", "forward")
+every_method = pytest.mark.parametrize("method", METHODS)
+
+
+@every_method
+def test_the_gradient_is_right_to_1e_8_at_rtol_1e_10(problem, truth, method):
+    g = gradients_of_loss(problem, method, **TIGHT)
+    expected = contract(truth, loss_gradient(truth.zs, problem.targets))
+    assert relative_error(both(g), expected) < 1e-8  # the promise; the truth itself is good to about 1e-12
+
+
+@every_method
+@pytest.mark.parametrize("solver", ["bosh3", "tsit5"])
+def test_the_gradient_is_right_with_other_adaptive_methods(problem, truth, method, solver):
+    g = gradients_of_loss(problem, method, solver=solver, rtol=1e-8, atol=1e-10)
+    expected = contract(truth, loss_gradient(truth.zs, problem.targets))
+    # local errors of rtol, some hundred steps, and the interpolants' own error inside a step
+    assert relative_error(both(g), expected) < 1e-6
+
+
+@every_method
+def test_the_gradient_is_right_on_decreasing_times(problem, method):
+    backwards = problem.ts[::-1]
+    g = gradients_of_loss(problem, method, ts=backwards, **TIGHT)
+    assert relative_error(both(g), true_gradient(problem, backwards)) < 1e-8  # as for increasing times
+
+
+@every_method
+def test_the_gradient_is_right_if_only_the_last_state_is_observed(problem, truth, method):
+    zs_bar = np.zeros_like(truth.zs)
+    zs_bar[-1] = loss_gradient(truth.zs[-1], problem.targets[-1])
+    g = ne.gradients(problem.field, problem.z0, problem.ts, problem.theta, zs_bar, method=method, **TIGHT)
+    assert relative_error(both(g), contract(truth, zs_bar)) < 1e-8  # the promise
+
+
+@every_method
+def test_an_observation_of_the_initial_state_alone_says_nothing_of_theta(problem, truth, method):
+    zs_bar = np.zeros_like(truth.zs)
+    zs_bar[0] = 1.0 + np.arange(len(problem.z0))
+    g = ne.gradients(problem.field, problem.z0, problem.ts, problem.theta, zs_bar, method=method)
+    np.testing.assert_array_equal(g.z0, zs_bar[0])
+    assert not flat(g.theta).any()
+    assert not g.ts.any()
+
+
+@every_method
+def test_a_single_time_leaves_the_observation_of_the_initial_state(problem, method):
+    zs_bar = np.ones((1, len(problem.z0)))
+    g = ne.gradients(problem.field, problem.z0, problem.ts[:1], problem.theta, zs_bar, method=method)
+    np.testing.assert_array_equal(g.z0, zs_bar[0])
+    assert not flat(g.theta).any()
+    np.testing.assert_array_equal(g.ts, [0.0])
+
+
+@every_method
+def test_several_observations_give_the_sum_of_the_gradients_of_each(problem, truth, method):
+    zs_bar = loss_gradient(truth.zs, problem.targets)
+
+    def gradient(zs_bar):
+        return both(ne.gradients(problem.field, problem.z0, problem.ts, problem.theta, zs_bar, method=method, **TIGHT))
+
+    single = [gradient(zs_bar * (np.arange(len(zs_bar)) == i)[:, None]) for i in range(len(zs_bar))]
+    # backsolve takes other steps for each; its promise holds for every one of them
+    assert relative_error(sum(single), gradient(zs_bar)) < (1e-8 if method == "backsolve" else 1e-14)
+
+
+@every_method
+def test_the_adjoint_times_a_perturbation_is_constant_along_the_solution(problem, truth, method):
+    """k1: a(t) dz(t) = a(t0) dz(t0), as a' = -a f_z and dz' = f_z dz."""
+    rng = np.random.default_rng(1)
+    terminal, dz0 = rng.normal(size=(2, len(problem.z0)))
+    products = [terminal @ truth.z0[-1] @ dz0]
+    for i in range(len(problem.ts) - 1):
+        zs_bar = np.zeros_like(truth.zs[i:])
+        zs_bar[-1] = terminal
+        a = ne.gradients(problem.field, truth.zs[i], problem.ts[i:], problem.theta, zs_bar, method=method, **TIGHT).z0
+        products.append(a @ truth.z0[i] @ dz0)
+    np.testing.assert_allclose(products, products[0], rtol=1e-8)  # the promise, for the gradient at every time
+
+
+# Steps that do not depend on the cotangents: with those, every method is a linear map up to rounding.
+STEPS = {"discrete": {}, "backsolve": {"step_size": 0.2}, "forward": {}}
+numbers = st.floats(-3.0, 3.0).filter(lambda x: x == 0.0 or abs(x) > 1e-3)
+
+
+@every_method
+@given(alpha=numbers, beta=numbers, seed=st.integers(0, 100))
+def test_the_gradient_is_linear_in_the_loss_gradients(problem, method, alpha, beta, seed):
+    one, two = np.random.default_rng(seed).normal(size=(2, *problem.targets.shape))
+
+    def gradient(zs_bar):
+        g = ne.gradients(
+            problem.field, problem.z0, problem.ts, problem.theta, zs_bar, method=method, rtol=1e-4, **STEPS[method]
+        )
+        return np.append(both(g), g.ts)
+
+    expected = alpha * gradient(one) + beta * gradient(two)
+    # rounding of sums with terms of the size of the gradients, which grow by up to about 1e3 on the way
+    size = abs(alpha) * abs(gradient(one)).max() + abs(beta) * abs(gradient(two)).max()
+    np.testing.assert_allclose(gradient(alpha * one + beta * two), expected, rtol=0, atol=1e-13 * size)
+
+
+def test_the_methods_agree_on_a_batch_with_times_of_its_own(problem):
+    rng = np.random.default_rng(2)
+    z0 = problem.z0 + 0.3 * rng.normal(size=(3, len(problem.z0)))
+    ts = problem.ts + np.array([[0.0], [0.1], [-0.2]])
+    zs_bar = rng.normal(size=(len(problem.ts), *z0.shape))
+    results = []
+    for method in METHODS:
+        g = ne.gradients(problem.field, z0, ts, problem.theta, zs_bar, method=method, **TIGHT)
+        results.append(np.concatenate([both(g), g.ts.ravel()]))
+    assert relative_error(results[0], results[2]) < 1e-8  # the promise
+    assert relative_error(results[1], results[2]) < 1e-8
