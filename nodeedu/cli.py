@@ -104,13 +104,26 @@ def _predict(args: argparse.Namespace) -> None:
     writer.writerows([f"{t:.15g}", *(f"{y:.8g}" for y in row)] for t, row in zip(args.times, states, strict=True))
 
 
-# What a group holds beside verbs, until it has some.
+def _tableau_arguments(parser: argparse.ArgumentParser) -> None:
+    from .verify import tableau
+
+    tableau.add_arguments(parser)
+
+
+def _tableau(args: argparse.Namespace) -> int:
+    from .verify import tableau
+
+    return tableau.run(args)
+
+
+# What a group holds beside verbs.
 GROUPS = {
     "learn": "python tutorials/00_lynx_hare.py   the first of the chapters, scripts that derive, compute and draw",
     "check": "pytest                             the tests: every claim of the package",
     "run": "",
 }
 VERBS = (
+    Verb("tableau", "check", "audit a Butcher tableau: order, stability, every claim", _tableau_arguments, _tableau),
     Verb("fit", "run", "fit a Neural ODE to a table of observations, check it, compare it", _fit_arguments, _fit),
     Verb("predict", "run", "states of a fitted model at any times, as CSV", _predict_arguments, _predict),
 )
@@ -168,7 +181,7 @@ def _guarded(verb: Verb, args: argparse.Namespace) -> int:
     from .fitting import DataError
 
     try:
-        verb.run(args)
+        return int(verb.run(args) or 0)  # a check that fails returns 1
     except DataError as error:
         print(error, file=sys.stderr)
         return 2
@@ -177,7 +190,6 @@ def _guarded(verb: Verb, args: argparse.Namespace) -> int:
             raise
         print(f"nodeedu {verb.name}: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
 def overview() -> str:
