@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .compile import VectorField, linear_field, mlp_field, vector_field
     from .errors import SolverError
     from .sensitivity import gradients, odeint
+    from .solvers.scipy_api import BDF, DOP853, LSODA, RK23, RK45, Radau, solve_ivp
 
 _HOME = {
     "vector_field": "compile", "VectorField": "compile", "linear_field": "compile", "mlp_field": "compile",
@@ -34,11 +35,18 @@ _HOME = {
     "Tensor": "autodiff", "sigmoid": "autodiff", "softplus": "autodiff", "relu": "autodiff",
     "TraceError": "autodiff", "CapturedArrayWarning": "autodiff",
     "SolverError": "errors",
+    **dict.fromkeys(("solve_ivp", "RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA"), "solvers.scipy_api"),
 }  # fmt: skip
 _MODULES = ("autodiff", "data", "nn", "plot", "tableaus")
 
 __all__ = [
+    "BDF",
+    "DOP853",
+    "LSODA",
+    "RK23",
+    "RK45",
     "CapturedArrayWarning",
+    "Radau",
     "SolverError",
     "Tensor",
     "TraceError",
@@ -54,6 +62,7 @@ __all__ = [
     "relu",
     "sigmoid",
     "softplus",
+    "solve_ivp",
     "tableaus",
     "vector_field",
 ]

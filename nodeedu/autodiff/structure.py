@@ -6,7 +6,7 @@ reaches it from the top, such as ``theta['W'][0]``: unique, and never a name tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,9 +45,24 @@ def leaves(structure: Any) -> list[Any]:
     return [leaf for _, leaf in flatten(structure)]
 
 
+def select(structure: Any, paths: Sequence[str]) -> list[Any]:
+    """List the leaves at the given paths; the keys of a dict may come in any order.
+
+    Raises
+    ------
+    ValueError
+        The structure has other leaves than these.
+    """
+    found = dict(flatten(structure))
+    if found.keys() != set(paths):
+        raise ValueError(f"theta has the leaves [{', '.join(found)}]: expected [{', '.join(paths)}]")
+    return [found[path] for path in paths]
+
+
 def tree_map(function: Callable[..., Any], first: Any, *others: Any) -> Any:
     """Apply a function to the leaves of structures that share their containers."""
-    columns = [leaves(structure) for structure in (first, *others)]
+    paths = [path for path, _ in flatten(first)]
+    columns = [leaves(first), *(select(structure, paths) for structure in others)]
     return unflatten(first, [function(*row) for row in zip(*columns, strict=True)])
 
 

@@ -76,9 +76,12 @@ class Layout:
         ValueError
             The leaves differ in number or shape from those the layout was made for.
         """
-        leaves = [np.asarray(leaf) for leaf in structure.leaves(theta)]
+        found = dict(structure.flatten(theta))
+        if found.keys() != self.places.keys():
+            self._explain(found)
+        leaves = [np.asarray(found[role]) for role in self.places]
         if tuple(leaf.shape for leaf in leaves) != self.shapes:
-            self._explain(structure.flatten(theta))
+            self._explain(found)
         flat = np.concatenate([*(leaf.ravel() for leaf in leaves), self.constant_values])
         return flat.astype(dtype, copy=False).take(self.order)
 
@@ -88,12 +91,12 @@ class Layout:
         pieces = zip(self.bounds, self.shapes, strict=True)
         return structure.unflatten(self.theta, [flat[start:stop].reshape(shape) for (start, stop), shape in pieces])
 
-    def _explain(self, pairs):
+    def _explain(self, found):
         expected = [f"{role} {shape}" for role, shape in zip(self.places, self.shapes, strict=True)]
-        got = [f"{role} {np.shape(leaf)}" for role, leaf in pairs]
+        got = [f"{role} {np.shape(leaf)}" for role, leaf in found.items()]
         raise ValueError(
             f"theta has leaves [{', '.join(got)}]: the field was made for [{', '.join(expected)}]; "
-            "pass parameters of these shapes, or make a new field with ne.vector_field"
+            "pass parameters of these names and shapes, or make a new field with ne.vector_field"
         )
 
 

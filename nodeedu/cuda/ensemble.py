@@ -1,12 +1,14 @@
-"""An ensemble of trajectories on a GPU: each CUDA thread solves one of them, with its own steps.
+"""An ensemble of trajectories: each CUDA thread solves one of them, with its own steps.
 
-The kernel is the CPU's driver, `nodeedu.solvers.integrate`, function by function the same source. Two things differ:
+The kernel runs the CPU's driver, `nodeedu.solvers.integrate`, and all that it calls, from the same source. Two things
+differ:
 
-    lanes       the CPU runs all n lanes in one call of the driver; a thread runs one lane in a call of its own
-    memory      the state of the lane, its slopes and scratch lie in the thread's local arrays
+    lanes       the CPU advances all lanes in one call of the driver; a thread calls it for one lane
+    memory      the rows of a lane (state, slopes, tolerances) and its scratch lie in local arrays of the thread
 
-A result does not depend on a lane's neighbours, so that both agree bit for bit where the arithmetic does: in Numba's
-simulator, which runs kernels as plain Python. On a GPU the compiler fuses multiply-adds and has a `pow` of its own.
+What is computed for a lane does not depend on its neighbours. In float64, Numba's simulator therefore gives the CPU's
+results to the last bit. (In float32 it rounds more often: NumPy's float32 numbers stay float32 beside a Python float.)
+A GPU fuses multiply-adds and has a `pow` of its own: there the results agree to rounding.
 """
 
 from __future__ import annotations
@@ -21,17 +23,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nodeedu.compile.kernels import DONE
-from nodeedu.cuda.device import GPU, SIMULATOR, Target, cuda, on_device, require
-from nodeedu.solvers.arguments import check_inputs, check_options
+from nodeedu.cuda.device import GPU, Target, cuda, rebind, require, unchanged
+from nodeedu.solvers.arguments import Inputs, check_inputs, check_options
 from nodeedu.solvers.integrate import integrate
 from nodeedu.solvers.lanes import LANE, Adjoint, Control, Records
 from nodeedu.solvers.runge_kutta import ATOL, Method, Y, as_method
-from nodeedu.solvers.solution import Stats
-from nodeedu.solvers.solve import make_stats, require_success, run
+from nodeedu.solvers.solution import Stats, make_stats
+from nodeedu.solvers.solve import require_success, run
 from nodeedu.solvers.systems import FIELD, Problem
 
 Array = np.ndarray
-LANE_RECORD = np.dtype((np.record, LANE))  # NumPy gives attributes to the elements of this type only
+
+LOCAL_LANE = np.dtype((np.record, LANE))  # its fields are attributes in NumPy too, which is what the simulator uses
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,12 @@ class Ensemble:
 
 
 class Arguments(NamedTuple):
-    """What a kernel is given: the arguments of `integrate` for all lanes, but for its scratch arrays."""
+    """What a kernel is given: the arguments of `integrate` for all lanes, without its scratch.
 
-    problem: Problem  # its p is (B, Q), or (1, Q) for all
+    One tuple: the simulator passes on the arrays in it as they are. Its own kind of array knows no arrays of records.
+    """
+
+    problem: Problem  # with p (B, Q), or (1, Q) for all
     method: Method
     control: Control
     ts: Array
@@ -77,7 +83,7 @@ def odeint_ensemble(
     target: Target = GPU,
     **options: Any,
 ) -> Ensemble:
-    """Solve ``dz/dt = f(t, z, theta_b)``, z(ts[0]) = z0_b, for B samples, each with parameters and steps of its own.
+    """Solve ``dz/dt = f(t, z, theta_b)``, z(ts[0]) = z0_b, for B samples, each with its own parameters and steps.
 
     Parameters
     ----------
@@ -88,11 +94,11 @@ def odeint_ensemble(
     ts : array (T,) or (B, T)
         Output times, strictly increasing or decreasing.
     thetas : sequence
-        Parameters: one for each sample, or a single one for all.
+        Parameters of each sample, or of all: B or 1 of them.
     method : str
         One of ``ne.tableaus.names()``.
     target : Target
-        `GPU`, or `SIMULATOR` where there is none.
+        `GPU`, or `SIMULATOR` to run the kernel as plain Python.
     **options
         Others of `odeint`: rtol, atol, step_size, first_step, max_step, max_steps, controller.
 
@@ -106,80 +112,89 @@ def odeint_ensemble(
         If the step limit is reached, the step size underflows, or the field is not finite.
     """
     require(target)
-    samples = len(np.atleast_1d(z0))
-    if len(thetas) not in (1, samples):
-        raise ValueError(f"thetas: got {len(thetas)} of them for {samples} samples, expected {samples}, or 1 for all")
-    each = [check_inputs(field, z0, ts, theta) for theta in thetas]
-    inputs = each[0]
-    if not inputs.batched:
-        raise ValueError(f"z0: got shape {np.shape(z0)}, expected (B, *{field.shape}) for B samples")
+    inputs, p = _check_ensemble(field, z0, ts, thetas)
     checked = check_options(method, shape=field.shape, **options)
     real = inputs.z0.dtype
-    nothing = np.empty((0, 0), real)
-    problem = Problem(FIELD, 0, np.stack([given.p for given in each]), nothing, nothing[0:0].ravel())
+    problem = Problem(FIELD, 0, p, np.empty((0, 0), real), np.empty(0, real))
     tableau = as_method(checked.tableau, real, not checked.fixed)
-    solve = on_device(run, SIMULATOR, integrate=launcher(field.kernel("f", real), target))
-    zs, counters, _ = solve(problem, tableau, checked, inputs.ts, inputs.z0[None])
-    require_success(counters, checked, True)
+    launch = _launcher(field.kernel("f", real), target)
+    zs, counters, _ = rebind(run, unchanged, integrate=launch)(problem, tableau, checked, inputs.ts, inputs.z0[None])
+    require_success(counters, checked, batched=True)
     return Ensemble(zs.reshape(len(zs), *inputs.state_shape), inputs.times, make_stats(counters, True, "cuda"))
 
 
-def launcher(kernel: Any, target: Target) -> Callable[..., int]:
-    """Return what takes the place of `integrate`: it solves all lanes on the target and returns that none still runs."""
+def _check_ensemble(field: Any, z0: ArrayLike, ts: ArrayLike, thetas: Sequence[Any]) -> tuple[Inputs, Array]:
+    """Check and copy; return the inputs and the packed parameters (B, Q) or (1, Q)."""
+    if not hasattr(field, "kernel"):
+        raise TypeError(f"field: got {field!r}, expected a vector field, as ne.vector_field makes it of a callable")
+    if len(thetas) == 0:
+        raise ValueError("thetas: got none, expected parameters of each sample, or of all")
+    inputs = check_inputs(field, z0, ts, thetas[0])
+    if not inputs.batched:
+        raise ValueError(f"z0: got shape {np.shape(z0)}, expected (B, *{field.shape}) for B samples")
+    if len(thetas) not in (1, len(inputs.z0)):
+        raise ValueError(f"thetas: got {len(thetas)} for {len(inputs.z0)} samples, expected as many, or one for all")
+    state, times = inputs.z0[0].reshape(field.shape), inputs.ts[0]
+    return inputs, np.stack([check_inputs(field, state, times, theta).p for theta in thetas])
 
-    def launch(n, problem, method, control, ts, x, flat, t, lanes, samples, outputs, records, adjoint):
-        on_target = trajectory_kernel(kernel.function, x.shape[0], x.shape[3], kernel.work_size, x.dtype, target)
-        arguments = Arguments(
-            problem, method, control, ts, x, target.records(lanes), target.records(samples), outputs, records, adjoint
-        )
-        on_target[math.ceil(n / target.threads), target.threads](arguments)
-        return 0
+
+def _launcher(f: Any, target: Target) -> Callable[..., int]:
+    """Return what takes the place of `integrate` on the host: it solves all lanes on the target."""
+
+    def launch(
+        n: int, problem: Any, method: Any, control: Any, ts: Any, x: Any, flat: Any, t: Any, lanes: Any, samples: Any,
+        outputs: Any, records: Any, adjoint: Any,
+    ) -> int:  # fmt: skip
+        kernel = trajectory_kernel(f.function, x.shape[0], x.shape[3], f.work_size, x.dtype, target)
+        lanes, samples = target.records(lanes), target.records(samples)
+        arguments = Arguments(problem, method, control, ts, x, lanes, samples, outputs, records, adjoint)
+        kernel[math.ceil(n / target.threads), target.threads](arguments)
+        return 0  # none still runs
 
     return launch
 
 
 @lru_cache(maxsize=32)
-def trajectory_kernel(function: Any, rows: int, size: int, work_size: int, real: Any, target: Target) -> Any:
-    """Make the kernel for a vector field and the sizes of the local arrays, which a compiler must know.
+def trajectory_kernel(f: Any, rows: int, size: int, work_size: int, dtype: Any, target: Target) -> Any:
+    """Make the kernel for a vector field and the sizes of local arrays, which a compiler must know.
 
     Parameters
     ----------
-    function : callable
-        The array function f of the field.
+    f : callable
+        The array function of the field; scalar loops, as everything that a thread runs.
     rows, size : int
-        Of the array x of runge_kutta.py: rows and components.
+        Of the array x of runge_kutta.py, which holds ``rows`` states of ``size`` components.
     work_size : int
         Words of workspace of f.
-    real : dtype
+    dtype : dtype
         Of the state.
     target : Target
-        Where it runs.
+        Where the kernel runs.
     """
-    f = on_device(function, target)
-    real = real.type
-    words = max(work_size, 1)  # there are no empty local arrays
+    real, words = dtype.type, max(work_size, 1)  # a local array cannot be empty
+    f = target.driver(rebind(f, target.core))
 
-    def evaluate(problem, n, t, y, dy):
+    def evaluate(problem: Any, n: Any, t: Any, y: Any, dy: Any) -> int:
         f(t[:n], y[0, :n], problem.p, dy[0, :n], problem.work)
         return DONE
 
-    # What the CPU calls through an address is called by name here. Only FIELD is solved: there is no other callee.
-    drive = on_device(integrate, target, evaluate=target.device(evaluate), call_vjp_theta=target.device(no_callee))
+    # The field is called by name, where the CPU calls its address. No system is solved that needs another kernel.
+    others = {"evaluate": target.core(evaluate), "call_vjp_theta": target.core(_no_kernel)}
+    drive = target.driver(rebind(integrate, target.core, **others))
 
-    def solve_trajectory(given):
+    def solve_trajectory(given: Any) -> None:
         i = cuda.grid(1)
         if i >= given.lanes.shape[0]:
             return
-        # ---------------- GPU: the lane and its rows become local; x and flat are one array, as on the CPU
         flat, t = cuda.local.array((rows, size), real), cuda.local.array(1, np.float64)
-        work, lanes = cuda.local.array(words, real), cuda.local.array(1, LANE_RECORD)
-        x = flat[:, None, None, :]
+        lanes, work = cuda.local.array(1, LOCAL_LANE), cuda.local.array(words, real)
+        x = flat[:, None, None, :]  # (rows, M, B, D) with one block and one lane
         lanes[0] = given.lanes[i]
         for d in range(size):
-            flat[Y, d], flat[ATOL, d] = given.x[Y, 0, i, d], given.x[ATOL, 0, i, d]
+            flat[Y, d] = given.x[Y, 0, i, d]
+            flat[ATOL, d] = given.x[ATOL, 0, i, d]
         p = given.problem.p[i if given.problem.p.shape[0] > 1 else 0]
         problem = Problem(FIELD, 0, p, given.problem.p_dots, work)
-        # ---------------- as on the CPU
         n = 1
         while n > 0:
             n = drive(
@@ -190,6 +205,6 @@ def trajectory_kernel(function: Any, rows: int, size: int, work_size: int, real:
     return target.kernel(solve_trajectory)
 
 
-def no_callee(callee, rows, t, z, a, p, p_bar, work):
-    """Stand for a kernel that `FIELD` never calls."""
+def _no_kernel(callee: Any, rows: Any, t: Any, z: Any, a: Any, p: Any, p_bar: Any, work: Any) -> int:
+    """Stand for the kernel of a system that is not solved here."""
     return 0

@@ -2,10 +2,10 @@
 
     z' = f,     a' = -a f_z,     a(t_i-) = a(t_i+) + dL/dz(t_i),     dL/dtheta = -int_{t_N}^{t_0} a f_theta dt
 
-The memory does not grow with the number of steps: z is solved backwards along with a. At every observation z is reset to
-the state that the forward solve returned. The steps end exactly at the observations and carry their size across them.
-The integral for theta is a quadrature over the accepted steps. It takes no part in the error estimate (the seminorm of
-Kidger, Chen & Lyons, arXiv 2009.09457), as it does not act back on z and a.
+The memory does not grow with the number of steps: z is solved backwards along with a. At every observation z is reset
+to the state that the forward solve returned. The steps end exactly at the observations and carry their size across
+them. The integral for theta is a quadrature over the accepted steps. It takes no part in the error estimate (the
+seminorm of Kidger, Chen & Lyons, arXiv 2009.09457), as it does not act back on z and a.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def backsolve(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array]:
     )  # fmt: skip
     problem = Problem(ADJOINT, kernel.callee, inputs.p, np.empty((0, 0), dtype), np.empty(kernel.work_size, dtype))
     backwards = np.ascontiguousarray(inputs.ts[:, ::-1])
-    first_step = None if options.first_step else solution._samples["h"]
+    first_step = None if options.first_step else solution._samples["h"]  # carried over, unless the user gave one
     outputs, samples, _ = run(
         problem, method, options, backwards, np.stack([zs[-1], zs_bar[-1]]), True, first_step, adjoint=adjoint
     )

@@ -12,17 +12,20 @@ Hager, Numer. Math. 87 (2000) 247, shows that this is again a Runge-Kutta method
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import math
+from typing import NamedTuple
 
 import numpy as np
 
-from nodeedu.compile.build import jit
 from nodeedu.compile.kernels import DONE, call_vjp
-from nodeedu.solvers.core import core
+from nodeedu.errors import SolverError
+from nodeedu.solvers.core import core, driver
 from nodeedu.solvers.dense_output import interpolation_weight
 from nodeedu.solvers.integrate import ROUNDS
 from nodeedu.solvers.runge_kutta import SPARE, Y1, H, K, Y, add_scaled, combine
 from nodeedu.solvers.solution import Solution
+from nodeedu.solvers.solve import lanes_at_once
+from nodeedu.solvers.status import CAUSES, KERNEL_FAILED
 
 Array = np.ndarray
 
@@ -73,43 +76,52 @@ def discrete(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array]:
         dL/dtheta, summed over samples.
     nfev : array (B,)
         Evaluations of f with its derivatives.
+
+    Raises
+    ------
+    SolverError
+        If a compiled kernel raises an exception.
     """
-    inputs, method, records = solution._inputs, solution._method, solution._records
-    samples, size = inputs.z0.shape
+    inputs, method, counts = solution._inputs, solution._method, solution._samples
     kernel = inputs.field.kernel("vjp", inputs.z0.dtype)
     p_bar = np.zeros(inputs.field.n_params, inputs.z0.dtype)
     work = np.empty(kernel.work_size, inputs.z0.dtype)
-    sweep = _start(solution, samples, size)
-    flat = Flat(*(each.reshape(*each.shape[:-2], -1) for each in sweep[7:12]))
-    n = int((sweep.left > 0).sum())
-    while n > 0:
-        n = go_back(
-            n, kernel.callee, inputs.p, p_bar, work, method, solution._options.fixed, inputs.ts, zs_bar, records, sweep,
-            flat,
-        )  # fmt: skip
-    if n < 0:
-        raise RuntimeError("the kernel vjp raised an exception, which it can only print")
-    a = np.empty_like(sweep.y_bar)
-    a[sweep.sample] = sweep.y_bar
-    steps, stages = solution._samples["accepted"], len(method.b)
+    a = np.zeros_like(inputs.z0)
+    by_steps = np.argsort(-counts["accepted"], kind="stable")
+    chunk = lanes_at_once(2 * len(method.b), inputs.z0[None])  # slopes and their cotangents
+    for first in range(0, len(a), chunk):
+        sweep, flat = _start(solution, by_steps[first : first + chunk])
+        n = np.count_nonzero(sweep.left)
+        while n > 0:
+            n = go_back(
+                n, kernel.callee, inputs.p, p_bar, work, method, solution._options.fixed, inputs.ts, zs_bar,
+                solution._records, sweep, flat,
+            )  # fmt: skip
+        if n < 0:
+            cause, text = CAUSES[KERNEL_FAILED]
+            method_name, t = solution._options.tableau.name, float(sweep.t[0])
+            raise SolverError(
+                f"discrete: {method_name} stopped at t = {t:.6g}: {text}", t=t, method=method_name, cause=cause
+            )
+        a[sweep.sample] = sweep.y_bar
+    steps, stages = counts["accepted"], len(method.b)
     return a, p_bar, steps * (stages - 1) + (steps > 0) if method.fsal else steps * stages
 
 
-def _start(solution: Solution, samples: int, size: int) -> Sweep:
-    """Sort the samples by their number of steps; every lane stands behind its last step."""
-    dtype, stages, counts = solution.zs.dtype, len(solution._method.b), solution._samples
-    sample = np.argsort(-counts["accepted"], kind="stable")
-    x, k_bar = np.empty((K + stages, samples, size), dtype), np.zeros((stages, samples, size), dtype)
-    y_bar, direct, z_bar, dz = np.zeros((4, samples, size), dtype)
-    last = np.full(samples, solution._inputs.ts.shape[1] - 1)
-    t, stage_t = np.empty((2, samples))
-    return Sweep(
-        sample, counts["accepted"][sample], counts["record"][sample], last, t, stage_t, np.empty(samples, dtype),
-        x, k_bar, y_bar, direct, z_bar, dz,
-    )  # fmt: skip
+def _start(solution: Solution, sample: Array) -> tuple[Sweep, Flat]:
+    """Put the given samples into lanes, each behind its last step."""
+    counts, s, z0 = solution._samples, len(solution._method.b), solution._inputs.z0
+    n, dtype = len(sample), z0.dtype
+    rows = np.zeros((K + 2 * s + 4, n, z0.shape[1]), dtype)
+    last = np.full(n, solution._inputs.ts.shape[1] - 1)
+    t, stage_t = np.empty((2, n))
+    lanes = sample, counts["accepted"][sample], counts["record"][sample], last, t, stage_t, np.empty(n, dtype)
+    x, k_bar, rest = rows[: K + s], rows[K + s : -4], rows[-4:]
+    flat = rows.reshape(len(rows), -1)
+    return Sweep(*lanes, x, k_bar, *rest), Flat(flat[: K + s], flat[K + s : -4], flat[-4], flat[-3], flat[-2])
 
 
-@jit
+@driver
 def go_back(n, callee, p, p_bar, work, method, lands, ts, zs_bar, records, sweep, flat):
     """Take the first n lanes back, step by step; return how many have steps left after `ROUNDS`, or -1 on failure."""
     stages, size = method.b.shape[0], sweep.x.shape[2]
@@ -184,8 +196,8 @@ def seed(n, interpolant, lands, ts, zs_bar, sweep):
     for b in range(n):
         sample = sweep.sample[b]
         t, h = sweep.t[b], sweep.x[H, b, 0]
-        row = sample if ts.shape[0] > 1 else 0
-        while sweep.output[b] > 0 and (ts[row, sweep.output[b]] - t) * h > 0.0:
+        row, direction = sample if ts.shape[0] > 1 else 0, math.copysign(1.0, h)
+        while sweep.output[b] > 0 and (ts[row, sweep.output[b]] - t) * direction > 0.0:
             j = sweep.output[b]
             sweep.output[b] -= 1
             if lands or j == last:

@@ -1,8 +1,8 @@
 """Forward sensitivity: solve ``S' = f_z S + f_theta theta_dot`` along with z, one column for each derivative.
 
-The columns are dz/dz0 (S starts as the identity) and dz/dtheta (S starts at zero, theta_dot is a unit vector). It costs
-D + P columns and needs no reverse mode: the expensive truth that the other methods are checked against. All columns take
-part in the error estimate.
+The columns are dz/dz0 (S starts as the identity) and dz/dtheta (S starts at zero, theta_dot is a unit vector). It
+costs D + P columns and needs no reverse mode: the expensive truth that the other methods are checked against. All
+columns take part in the error estimate.
 """
 
 from __future__ import annotations

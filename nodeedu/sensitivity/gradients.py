@@ -45,7 +45,7 @@ class GradientStats:
     stored_states: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Gradients:
     """Gradients of a scalar loss L, summed over the samples of a batch where they share an argument.
 
@@ -81,7 +81,7 @@ class Gradients:
         kernel.function(t, self._zs.reshape(-1, size), inputs.p, slopes, work)
         cotangents = np.concatenate([-self._a[None], self._zs_bar[1:]])
         each = np.einsum("tbi,tbi->tb", cotangents, slopes.reshape(self._zs.shape))
-        return each.sum(axis=1) if len(inputs.ts) == 1 else each.T
+        return each.T if inputs.own_times else each.sum(axis=1)
 
 
 def gradients(
@@ -141,13 +141,14 @@ def gradients(
         raise TypeError(
             f"field: got {field!r}, which has no derivatives; make a field of it with ne.vector_field(f, z0, theta)"
         )
-    inputs = check_inputs(field, z0, ts, theta)
-    options = check_options(
-        solver, rtol, atol, step_size, first_step, max_step, max_steps, shape=field.shape
-    )
     if solution is not None:
-        _require_same(inputs, solution._inputs)
-        options = solution._options
+        inputs, options = solution._inputs, solution._options
+        _require_same(field, z0, ts, theta, inputs)
+    else:
+        inputs = check_inputs(field, z0, ts, theta)
+        options = check_options(
+            solver, rtol, atol, step_size, first_step, max_step, max_steps, shape=field.shape, called="solver"
+        )
     bar = check_cotangents(zs_bar, inputs)
     if method == "forward":
         zs, a, p_bar, counts = forward(inputs, options, bar)
@@ -170,11 +171,13 @@ def differentiate(solution: Solution, zs_bar: Array, method: str) -> Gradients:
     method : {"discrete", "backsolve"}
         How.
     """
-    inputs, forward_counts = solution._inputs, solution._samples
+    inputs, forward_counts, records = solution._inputs, solution._samples, solution._records
     zs = solution.zs.reshape(zs_bar.shape)
     if method == "discrete":
+        if records is None:
+            raise ValueError("solution: got one without its steps, expected one of odeint(..., record=True)")
         a, p_bar, nfev = discrete(solution, zs_bar)
-        counts, stored = forward_counts, int(solution._records.count[0]) * (1 + len(solution._method.b))
+        counts, stored = forward_counts, int(records.count[0]) * records.rows.shape[1]
     else:
         a, p_bar, counts = backsolve(solution, zs_bar)
         nfev, stored = counts["nfev"], len(zs) * len(a)
@@ -186,17 +189,20 @@ def _package(
     zs_bar: Array,
 ) -> Gradients:  # fmt: skip
     """Give the results the shapes of the arguments."""
-    columns = (nfev, nfev_backward, counts["accepted"], counts["rejected"])
-    stats = GradientStats(*(each.copy() if inputs.batched else int(each[0]) for each in columns), stored)
+    columns: list[Any] = [nfev, nfev_backward, counts["accepted"], counts["rejected"]]
+    if not inputs.batched:
+        columns = [int(column[0]) for column in columns]
+    stats = GradientStats(columns[0], columns[1], columns[2], columns[3], stored)
     z0_bar = (a + zs_bar[0]).reshape(inputs.state_shape)
     return Gradients(z0_bar, inputs.field.unpack(p_bar), stats, inputs, zs, zs_bar, a)
 
 
-def _require_same(inputs: Inputs, other: Inputs) -> None:
-    """Raise ValueError if a solution belongs to another problem."""
-    pairs = {"z0": (inputs.z0, other.z0), "ts": (inputs.ts, other.ts), "theta": (inputs.p, other.p)}
-    wrong = [name for name, (one, two) in pairs.items() if not np.array_equal(one, two)]
-    if inputs.field is not other.field:
+def _require_same(field: Any, z0: ArrayLike, ts: ArrayLike, theta: Any, inputs: Inputs) -> None:
+    """Raise ValueError if the arguments are not those of a solution; what equals checked inputs needs no check."""
+    given = {"z0": z0, "ts": ts, "theta": field.pack(theta, inputs.z0.dtype)}
+    solved = {"z0": inputs.z0.reshape(inputs.state_shape), "ts": inputs.times, "theta": inputs.p}
+    wrong = [name for name in given if not np.array_equal(given[name], solved[name])]
+    if field is not inputs.field:
         wrong.insert(0, "field")
     if wrong:
         raise ValueError(f"solution: got that of another {' and '.join(wrong)}, expected one for these arguments")

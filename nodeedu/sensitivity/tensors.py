@@ -1,4 +1,4 @@
-"""`odeint` on Tensors: the solve becomes one node of the record, so that encoder, solve and decoder differentiate as one.
+"""`odeint` on Tensors: the solve is one node of the record, so that encoder, solve and decoder differentiate as one.
 
 The node's pullback is the vector-Jacobian product of the whole solve, by one of the gradient methods:
 zs_bar -> dL/dz0, dL/dtheta, dL/dts.
@@ -23,7 +23,12 @@ METHODS = ("discrete", "backsolve")
 
 def holds_tensors(*arguments: Any) -> bool:
     """Whether an argument is a Tensor, or a structure that holds one."""
-    return any(isinstance(leaf, Tensor) for x in arguments for leaf in structure.leaves(x))
+    for x in arguments:
+        if isinstance(x, Tensor) or (isinstance(x, (tuple, list)) and holds_tensors(*x)):
+            return True
+        if isinstance(x, dict) and holds_tensors(*x.values()):
+            return True
+    return False
 
 
 def values(x: Any) -> Any:
@@ -61,7 +66,8 @@ def solve_on_tensors(inputs: Inputs, options: Options, z0: Any, ts: Any, theta: 
         )
     solution = solve(inputs, options, record=gradient == "discrete")
     require_success(solution._samples, options, inputs.batched)
-    leaves = [z0, *structure.leaves(theta), ts]
+    paths = [path for path, _ in structure.flatten(inputs.field.unpack(inputs.p))]  # in the order of gradients
+    leaves = [z0, *structure.select(theta, paths), ts]
     wanted = [isinstance(leaf, Tensor) for leaf in leaves]
 
     def pullback(zs_bar: Any) -> list[np.ndarray]:

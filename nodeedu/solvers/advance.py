@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from nodeedu.solvers.core import core
 from nodeedu.solvers.dense_output import interpolation_weight
 from nodeedu.solvers.lanes import copy_lane
@@ -38,8 +40,9 @@ def emit(n, interpolant, lands, ts, x, lanes, outputs):
         if not lane.ratio <= 1.0:
             continue
         row = lane.sample if ts.shape[0] > 1 else 0
+        direction = math.copysign(1.0, lane.step)  # not the step itself: a product of two small times underflows
         lane.substep += 1.0
-        while lane.output <= last and (ts[row, lane.output] - lane.t1) * lane.step <= 0.0:
+        while lane.output <= last and (ts[row, lane.output] - lane.t1) * direction <= 0.0:
             out = outputs[lane.output, :, lane.sample]
             if lands or lane.output == last:
                 for m in range(x.shape[1]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ Array = np.ndarray
 _FLOATS = frozenset([np.dtype(np.float64), np.dtype(np.float32)])  # in native byte order
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Inputs:
     """An initial value problem, checked: B samples of D components, T times."""
 
@@ -28,6 +29,7 @@ class Inputs:
     ts: Array  # (1, T) shared or (B, T), float64, our own copy
     p: Array  # (Q,)
     batched: bool  # whether z0 had a batch axis
+    own_times: bool  # whether ts had one
 
     @property
     def state_shape(self) -> tuple[int, ...]:
@@ -37,10 +39,10 @@ class Inputs:
     @property
     def times(self) -> Array:
         """Ts as it was given, (T,) or (B, T)."""
-        return self.ts[0] if len(self.ts) == 1 else self.ts
+        return self.ts if self.own_times else self.ts[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Options:
     """How to solve, checked."""
 
@@ -49,7 +51,7 @@ class Options:
     atol: Any  # a float, or an array (D,)
     fixed: bool
     step_size: float  # infinite: one step between output times
-    first_step: float  # 0: automatic
+    first_step: float  # 0: automatic; fixed steps, where there is nothing to choose, have 1
     max_step: float
     max_steps: int
     damped: bool  # PI control
@@ -89,11 +91,9 @@ def check_inputs(field: Any, z0: ArrayLike, ts: ArrayLike, theta: Any) -> Inputs
         raise ValueError(f"z0: got the empty shape {z.shape}, expected at least one component and one sample")
     _require_finite("z0", z)
     own = np.array(z, order="C").reshape(-1, field.size)
-    p = field.pack(theta, z.dtype)
-    if len(p) == 0 or not np.isfinite(p).all():
-        for name, leaf in _leaves("theta", theta):
-            _require_finite(name, leaf)
-    return Inputs(field, own, _times(ts, len(own) if batched else None), p, batched)
+    p = _pack(field, theta, z.dtype)
+    times = _times(ts, len(own) if batched else None)
+    return Inputs(field, own, np.atleast_2d(times), p, batched, times.ndim == 2)
 
 
 def check_options(
@@ -106,8 +106,9 @@ def check_options(
     max_steps: int = 100_000,
     controller: str = "I",
     shape: tuple[int, ...] = (),
+    called: str = "method",
 ) -> Options:
-    """Check the options of a solve; shape is that of one sample's state.
+    """Check the options of a solve; shape is that of one sample's state, `called` what the caller calls the method.
 
     Raises
     ------
@@ -115,24 +116,38 @@ def check_options(
         If a name is unknown, a size is not positive, or a tolerance is negative, not finite, or both are zero. Either
         may be zero, as in SciPy: with atol = 0 the error is relative.
     """
+    arguments = method, rtol, atol, step_size, first_step, max_step, max_steps, controller, shape, called
+    try:
+        return _check_options(*arguments)
+    except TypeError:  # atol is an array, which cannot be looked up among earlier arguments
+        return _check_options.__wrapped__(*arguments)
+
+
+@lru_cache(typed=True)
+def _check_options(
+    method: str, rtol: Any, atol: Any, step_size: Any, first_step: Any, max_step: Any, max_steps: Any, controller: str,
+    shape: tuple[int, ...], called: str,
+) -> Options:  # fmt: skip
+    """See `check_options`; in a training loop, the same options come again and again."""
     if method not in tableaus.names():
-        raise ValueError(f"method: got {method!r}, expected one of {', '.join(tableaus.names())}")
+        raise ValueError(f"{called}: got {method!r}, expected one of {', '.join(tableaus.names())}")
     if controller not in ("I", "PI"):
         raise ValueError(f"controller: got {controller!r}, expected 'I' or 'PI'")
     tableau = tableaus.get(method)
     fixed = step_size is not None or tableau.b_hat is None
     if fixed and first_step is not None:
         raise ValueError(f"first_step: {method!r} takes fixed steps here and chooses none; give step_size alone")
-    sizes = {"step_size": step_size, "first_step": first_step, "max_step": max_step, "max_steps": max_steps}
+    sizes = {"max_step": max_step, "max_steps": max_steps}
+    sizes |= {name: x for name, x in (("step_size", step_size), ("first_step", first_step)) if x is not None}
     for name, value in sizes.items():
-        if value is not None and not (_is_real(value) and value > 0):
+        if not (_is_real(value) and value > 0):
             raise ValueError(f"{name}: got {value!r}, expected a positive number")
     rtol, atol = _tolerances(rtol, atol, shape)
     return Options(
         tableau, rtol, atol, fixed,
         step_size=min(float(max_step), math.inf if step_size is None else float(step_size)),
-        first_step=0.0 if first_step is None else float(first_step),
-        max_step=float(max_step), max_steps=min(int(min(max_steps, 2**62)), 2**62), damped=controller == "PI",
+        first_step=float(fixed if first_step is None else first_step),
+        max_step=float(max_step), max_steps=int(min(max_steps, 2**62)), damped=controller == "PI",
     )  # fmt: skip
 
 
@@ -180,28 +195,31 @@ def _require_finite(name: str, array: Array) -> None:
 
 
 def _times(ts: ArrayLike, samples: int | None) -> Array:
-    """Return the times as (1, T) or (B, T)."""
+    """Return a copy of the times, (T,) or (B, T)."""
     times = np.array(real_array("ts", ts), np.float64, order="C")
     rows = times[None] if times.ndim == 1 else times
     if rows.ndim != 2 or rows.size == 0 or (times.ndim == 2 and times.shape[0] != samples):
         batch = "" if samples is None else f", or ({samples}, T) with times of their own for the {samples} samples"
         raise ValueError(f"ts: got shape {times.shape}, expected (T,) with T >= 1{batch}")
     if rows.shape[1] > 1:
-        gaps = rows[:, 1:] - rows[:, :-1]
-        smallest, largest = gaps.min(), gaps.max()
-        if 0 < smallest and largest < math.inf or -math.inf < smallest and largest < 0:
-            return rows
+        with np.errstate(over="ignore", invalid="ignore"):
+            gaps = rows[:, 1:] - rows[:, :-1]
+        smallest, largest = float(gaps.min()), float(gaps.max())
+        if (smallest > 0 or largest < 0) and math.isfinite(largest - smallest):  # no nan or inf among the times
+            return times
         _require_finite("ts", times)
+        if not np.isfinite(gaps).all():
+            raise ValueError(f"ts: got times from {times.min()} to {times.max()}, too far apart for their difference")
         _complain_about_order(rows, gaps)
     else:
         _require_finite("ts", times)
-    return rows
+    return times
 
 
 def _complain_about_order(rows: Array, gaps: Array) -> None:
     """Raise if the times of a sample are not strictly monotone; samples may run in different directions."""
     for b, gap in enumerate(gaps):
-        wrong = np.flatnonzero(gap * gap[0] <= 0)
+        wrong = np.flatnonzero(np.sign(gap) * np.sign(gap[0]) <= 0)
         if len(wrong):
             i = int(wrong[0])
             sample = f" of sample {b}" if len(rows) > 1 else ""
@@ -231,13 +249,40 @@ def _tolerances(rtol: Any, atol: Any, shape: tuple[int, ...]) -> tuple[float, An
     return float(rtol), absolute
 
 
-def _leaves(name: str, theta: Any) -> Iterator[tuple[str, Array]]:
-    """Yield the arrays of real numbers in theta with their names; whatever else it holds is the function's affair."""
+def _pack(field: Any, theta: Any, dtype: Any) -> Array:
+    """Check theta and return it packed; what a plain callable is given besides numbers is its own affair."""
+    if isinstance(field, CallableField):
+        for name, leaf in _leaves("theta", theta):
+            if isinstance(leaf, (np.ndarray, np.floating, float)) and np.asarray(leaf).dtype.kind == "f":
+                _require_finite(name, np.asarray(leaf))
+        return field.pack(theta, dtype)
+    if not _all_floats(theta):
+        for name, leaf in _leaves("theta", theta):
+            real_array(name, leaf)
+    with np.errstate(over="ignore"):  # a number may be too large for float32
+        p = field.pack(theta, dtype)
+        if not np.isfinite(p).all():
+            for name, leaf in _leaves("theta", theta):
+                _require_finite(name, real_array(name, leaf).astype(dtype))
+    return p
+
+
+def _all_floats(theta: Any) -> bool:
+    """Whether all leaves are arrays of float64 or float32: the quick way to know that there is nothing to refuse."""
+    if type(theta) is np.ndarray:
+        return theta.dtype in _FLOATS
+    if isinstance(theta, dict):
+        return all(map(_all_floats, theta.values()))
+    return isinstance(theta, (tuple, list)) and all(map(_all_floats, theta))
+
+
+def _leaves(name: str, theta: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of theta with the names that reach them."""
     if isinstance(theta, dict):
         for key, value in theta.items():
             yield from _leaves(f"{name}[{key!r}]", value)
     elif isinstance(theta, (tuple, list)):
         for i, value in enumerate(theta):
             yield from _leaves(f"{name}[{i}]", value)
-    elif isinstance(theta, (np.ndarray, float)) and np.asarray(theta).dtype.kind == "f":
-        yield name, np.asarray(theta)
+    elif theta is not None:
+        yield name, theta

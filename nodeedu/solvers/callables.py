@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,10 +49,17 @@ class CallableField:
 
     def __call__(self, t: float, z: np.ndarray, theta: Any) -> np.ndarray:
         """Evaluate the function once and check what it returns."""
-        result = np.asarray(self.function(t, z) if theta is None else self.function(t, z, theta))
+        returned = self.function(t, z) if theta is None else self.function(t, z, theta)
+        if returned is None:
+            raise TypeError(f"the vector field returned None at t = {t:.6g}; expected the slopes of the state")
+        try:
+            result = np.asarray(returned)
+        except ValueError as error:
+            raise ValueError(f"the vector field returned no array at t = {t:.6g}: {error}") from None
         if result.shape != self.shape:
             raise ValueError(
-                f"the vector field returned shape {result.shape} at t = {t:.6g}; expected that of the state, {self.shape}"
+                f"the vector field returned shape {result.shape} at t = {t:.6g}; "
+                f"expected the shape {self.shape} of the state"
             )
         if result.dtype.kind not in "fiub":
             raise TypeError(f"the vector field returned dtype {result.dtype} at t = {t:.6g}; expected real numbers")
@@ -65,15 +75,38 @@ class CallableField:
         dtype = np.dtype(dtype)
         if not JIT:
             return Kernel("f", self._on_arrays, 0, 0)
-        callback = _PROTOTYPE(lambda n, t, z, p, dz, work: self._on_pointers(t, z, dz, dtype))
+        callback = _PROTOTYPE(partial(self._on_pointers, dtype))
         return Kernel("f", self._on_arrays, ctypes.cast(callback, ctypes.c_void_p).value or 0, 0, owner=callback)
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Raise, when the driver has returned, what was raised inside a callback.
+
+        A signal such as Ctrl-C may strike at the very entry of a callback, before it can catch anything. ctypes hands
+        such an exception to `sys.unraisablehook`, where it is picked up.
+        """
+        before = sys.unraisablehook
+
+        def pick_up(unraisable: Any) -> None:
+            if isinstance(unraisable.object, partial) and unraisable.object.func == self._on_pointers:
+                self.error = self.error or unraisable.exc_value
+            else:
+                before(unraisable)
+
+        sys.unraisablehook = pick_up
+        try:
+            yield
+        finally:
+            sys.unraisablehook = before
+        if self.error is not None:
+            raise self.error
 
     def _on_arrays(self, t: np.ndarray, z: np.ndarray, p: np.ndarray, dz: np.ndarray, work: np.ndarray) -> None:
         own = z.reshape(self.shape).copy()
         own.flags.writeable = False
         dz.reshape(self.shape)[...] = self(float(t[0]), own, self.theta)
 
-    def _on_pointers(self, t: int, z: int, dz: int, dtype: np.dtype) -> int:
+    def _on_pointers(self, dtype: np.dtype, n: int, t: int, z: int, p: int, dz: int, work: int) -> int:
         if self.error is not None:  # the driver finishes its round before it looks at what kernels returned
             return _FAILED
         try:

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import math
 
-from nodeedu.compile.build import jit
 from nodeedu.compile.kernels import DONE, call_vjp_theta
 from nodeedu.solvers.advance import accept, emit, gather_nodes, jump, record
-from nodeedu.solvers.core import core
+from nodeedu.solvers.core import core, driver
 from nodeedu.solvers.lanes import retire
 from nodeedu.solvers.runge_kutta import Y1, K
 from nodeedu.solvers.status import KERNEL_FAILED, NON_FINITE, RUNNING, TOO_MANY_STEPS, UNDERFLOW
@@ -30,6 +29,7 @@ from nodeedu.solvers.trial_step import (
     finite_ratios,
     first_nonfinite,
     first_slopes,
+    probe_first_steps,
     stage_states,
     stage_times,
 )
@@ -37,7 +37,7 @@ from nodeedu.solvers.trial_step import (
 ROUNDS = 10_000  # before control returns to Python, which is where Ctrl-C is noticed
 
 
-@jit
+@driver
 def integrate(n, problem, method, control, ts, x, flat, t, lanes, samples, outputs, records, adjoint):
     """Advance the first n lanes; return how many still run when none does, the records are full or `ROUNDS` are over.
 
@@ -58,7 +58,10 @@ def integrate(n, problem, method, control, ts, x, flat, t, lanes, samples, outpu
     """
     stages, done = method.b.shape[0], DONE
     if lanes[0].h == 0.0:
-        done = choose_first_steps(n, problem, control, ts, x, flat, t, lanes, samples)
+        done = first_slopes(n, problem, x, t, lanes, samples)
+        probe_first_steps(n, control, ts, x, flat, t, lanes)
+        done = min(done, evaluate(problem, n, t, x[Y1], x[K + 1]))
+        choose_first_steps(n, control, x, flat, lanes, samples)
     for _ in range(ROUNDS):
         done = min(done, first_slopes(n, problem, x, t, lanes, samples))
         aim(n, control, ts, x, lanes)
@@ -114,7 +117,7 @@ def judge(n, stages, control, x, lanes, samples):
             sample.rejected += 1
             lane.rejected = 1
             lane.h = size * factor
-            if lane.fate == RUNNING and (control.fixed or lane.h <= smallest_step(lane.t)):
+            if lane.fate == RUNNING and (control.fixed or not lane.h > smallest_step(lane.t)):
                 lane.fate = UNDERFLOW if lane.ratio < math.inf else NON_FINITE
                 sample.component = first_nonfinite(x[K : K + stages], b)
 

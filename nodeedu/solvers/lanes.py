@@ -99,7 +99,7 @@ def _attributes(array: Array) -> Array:
 
 
 @lru_cache
-def _new_lanes(n: int) -> bytes:
+def _new_lanes(n: int) -> bytes:  # bytes, as NumPy copies records field by field
     """Put sample b into lane b."""
     lanes = np.zeros(n, LANE)
     lanes["sample"] = np.arange(n)
@@ -107,18 +107,24 @@ def _new_lanes(n: int) -> bytes:
     return lanes.tobytes()
 
 
-def make_lanes(starts: Array, n: int, first_step: float | Array) -> Array:
-    """Let sample b start in lane b, at starts (n,) or (1,); a first step of 0 is chosen by the solver."""
-    lanes = _attributes(np.frombuffer(bytearray(_new_lanes(n)), LANE))
-    lanes["t"], lanes["h"] = starts, first_step
+def make_lanes(first: int, starts: Array, first_steps: Array) -> Array:
+    """Let sample ``first + b`` start in lane b, at starts (n,); a first step of 0 is chosen by the solver."""
+    lanes = _attributes(np.frombuffer(bytearray(_new_lanes(len(starts))), LANE))
+    lanes["t"], lanes["h"] = starts, first_steps
+    lanes["sample"] += first
     return lanes
+
+
+@lru_cache
+def _new_samples(n: int) -> bytes:
+    samples = np.zeros(n, SAMPLE)
+    samples["component"] = samples["record"] = -1
+    return samples.tobytes()
 
 
 def make_samples(n: int) -> Array:
     """Allocate the counters."""
-    samples = np.zeros(n, SAMPLE)
-    samples["component"] = samples["record"] = -1
-    return _attributes(samples)
+    return _attributes(np.frombuffer(bytearray(_new_samples(n)), SAMPLE))
 
 
 def make_rows(y0: Array, stages: int, atol: Any) -> Array:

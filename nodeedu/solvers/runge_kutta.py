@@ -2,14 +2,14 @@
 
 A step of size h from (t, y) evaluates (Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, II.1)
 
-    k_i = f(t + c_i h, y + h sum_{j<i} A_ij k_j),      y1 = y + h sum_i b_i k_i,      error = h sum_i (b_i - b_hat_i) k_i.
+    k_i = f(t + c_i h, y + h sum_{j<i} A_ij k_j),     y1 = y + h sum_i b_i k_i,     error = h sum_i (b_i - b_hat_i) k_i.
 
 Everything that a step needs lies in one array x of rows, each as long as the state:
 
-    x[Y] state    x[Y1] state of a stage, in the end y1    x[H] signed step    x[ATOL] tolerance    x[SPARE]    x[K + i] slopes
+    x[Y] state   x[Y1] state of a stage, at last y1   x[H] signed step   x[ATOL] tolerance   x[SPARE]   x[K + i] slopes
 
 H and ATOL have an entry for each element, as each sample has its own step. All cores are loops over elements without
-allocation, exceptions or reordered sums, so that plain Python, machine code and the CUDA simulator agree to the last bit.
+allocation, exceptions or reordered sums, so that plain Python, machine code and CUDA's simulator agree bit for bit.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def as_method(tableau: Tableau, dtype: Any, dense: bool) -> Method:
     dtype : dtype
         Of the state.
     dense : bool
-        Whether outputs inside a step are wanted. A method whose stages give none is extended by the stage ``f(t1, y1)``,
-        which is the first of the next step, and interpolates by cubic Hermite polynomials.
+        Whether outputs inside a step are wanted. A method whose stages give none is extended by the stage
+        ``f(t1, y1)``, which is the first of the next step, and interpolates by cubic Hermite polynomials.
     """
     A, b, c, interpolant, fsal = tableau.A, tableau.b, tableau.c, tableau.interpolant, tableau.fsal
     e = np.zeros_like(b) if tableau.b_hat is None else b - tableau.b_hat
@@ -104,7 +104,8 @@ def add_scaled(x, start, stop, out):
 @core
 def error_squares(x, rtol, start, stop):
     """Turn ``x[SPARE] = sum_i e_i k_i`` into the squares of ``error / (atol + rtol max(|y|, |y1|))``."""
-    y, y1, h, atol, error = x[Y, start:stop], x[Y1, start:stop], x[H, start:stop], x[ATOL, start:stop], x[SPARE, start:stop]
+    y, y1, h = x[Y, start:stop], x[Y1, start:stop], x[H, start:stop]
+    atol, error = x[ATOL, start:stop], x[SPARE, start:stop]
     for i in range(error.shape[0]):
         size, new_size = abs(y[i]), abs(y1[i])
         scale = atol[i] + rtol * (size if size > new_size else new_size)  # this order: a nan in y1 comes through

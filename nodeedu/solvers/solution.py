@@ -41,7 +41,13 @@ class Stats:
     path: str
 
 
-@dataclass(frozen=True)
+def make_stats(samples: Array, batched: bool, path: str) -> Stats:
+    """Give the counters of samples (B,) of SAMPLE as arrays, or as ints where there is no batch."""
+    counters = [samples[name] for name in ("nfev", "accepted", "rejected", "status")]
+    return Stats(*(each if batched else int(each[0]) for each in counters), path)
+
+
+@dataclass(frozen=True, eq=False)
 class Solution:
     """States at the output times; calling it gives them at any time between the first and the last.
 
@@ -51,19 +57,21 @@ class Solution:
         States; zs[0] is z0.
     ts : array (T,) or (B, T)
         Output times.
-    stats : Stats
-        Counts.
     """
 
     zs: Array
     ts: Array
-    stats: Stats
     _inputs: Inputs = field(repr=False)
     _options: Options = field(repr=False)
     _samples: Array = field(repr=False)  # (B,) of SAMPLE
     _method: Method = field(repr=False)
     _records: Records | None = field(repr=False)
     _solve_densely: Callable[[], Solution] = field(repr=False)
+
+    @cached_property
+    def stats(self) -> Stats:
+        """Counts of the solve."""
+        return make_stats(self._samples, self._inputs.batched, getattr(self._inputs.field, "path", "traced"))
 
     def __call__(self, t: ArrayLike) -> Array:
         """Interpolate by the dense output of the method.
@@ -92,10 +100,10 @@ class Solution:
         first, last = np.sort(self._inputs.ts[:, [0, -1]], axis=1).T
         inside = (times.reshape(-1, 1) >= first.max()) & (times.reshape(-1, 1) <= last.min())
         if not inside.all():
-            raise ValueError(f"t: got {times}, expected times in the interval [{first.max()}, {last.min()}] that was solved")
+            raise ValueError(f"t: got {times}, expected times in the solved interval [{first.max()}, {last.min()}]")
         dense = self._dense
         states = interpolate_records(times.reshape(-1), dense._records, dense._method.interpolant, self._inputs.z0)
-        return states.reshape(*times.shape, *self._inputs.state_shape)
+        return states.reshape(times.shape + self._inputs.state_shape)
 
     @cached_property
     def _dense(self) -> Solution:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any
 
@@ -12,14 +13,15 @@ from nodeedu.errors import SolverError
 from nodeedu.solvers.arguments import Inputs, Options
 from nodeedu.solvers.integrate import integrate
 from nodeedu.solvers.lanes import Adjoint, Control, Records, grow, make_lanes, make_records, make_rows, make_samples
-from nodeedu.solvers.runge_kutta import Method, as_method
-from nodeedu.solvers.solution import Solution, Stats
-from nodeedu.solvers.status import CAUSES, KERNEL_FAILED
+from nodeedu.solvers.runge_kutta import K, Method, as_method
+from nodeedu.solvers.solution import Solution
+from nodeedu.solvers.status import CAUSES
 from nodeedu.solvers.step_control import DAMPING
 from nodeedu.solvers.systems import FIELD, Problem
 
 Array = np.ndarray
-FIRST_RECORDS = 32  # room for so many accepted steps of each sample; it doubles when it is full
+CACHE_BYTES = 2**19  # half of a common second-level cache; the field needs some, too
+FIRST_RECORDS = 32  # room for so many accepted steps of each lane; it doubles when it is full
 
 
 def solve(inputs: Inputs, options: Options, record: bool = False, dense: bool = False) -> Solution:
@@ -39,14 +41,14 @@ def solve(inputs: Inputs, options: Options, record: bool = False, dense: bool = 
     kernel = field.kernel("f", z0.dtype)
     problem = Problem(FIELD, kernel.callee, inputs.p, np.empty((0, 0), z0.dtype), np.empty(kernel.work_size, z0.dtype))
     method = as_method(options.tableau, z0.dtype, dense or not options.fixed)
-    records = make_records(samples * FIRST_RECORDS, len(method.b), size, z0.dtype) if record else None
-    outputs, counters, filled = run(problem, method, options, inputs.ts, z0[None], records=records)
-    if getattr(field, "error", None) is not None:
-        raise field.error
+    stages = len(method.b)
+    rows = FIRST_RECORDS * min(samples, lanes_at_once(stages, z0[None]))
+    records = make_records(rows, stages, size, z0.dtype) if record else None
+    with getattr(field, "guard", nullcontext)():  # plain callables raise exceptions, and want them back
+        outputs, counters, filled = run(problem, method, options, inputs.ts, z0[None], records=records)
     zs = outputs.reshape(outputs.shape[0], *inputs.state_shape)
-    stats = make_stats(counters, inputs.batched, getattr(field, "path", "traced"))
     return Solution(
-        zs, inputs.times, stats, inputs, options, counters, method, filled if record else None,
+        zs, inputs.times, inputs, options, counters, method, filled if record else None,
         lambda: solve(inputs, options, record=True, dense=True),
     )  # fmt: skip
 
@@ -90,32 +92,51 @@ def run(
     samples : array (B,) of SAMPLE
     records : Records
     """
-    stages, (_, n, size) = len(method.b), y0.shape
+    stages, (_, count, size) = len(method.b), y0.shape
     outputs = np.empty((ts.shape[1], *y0.shape), y0.dtype)
     outputs[0] = y0
     outputs[1:] = math.nan
-    samples = make_samples(n)
+    samples = make_samples(count)
     records = records or _no_records(stages, size, y0.dtype)
     if ts.shape[1] == 1:
         samples["t"] = ts[:, 0]
         return outputs, samples, records
-    x = make_rows(y0, stages, options.atol)
+    control = _control(options, lands)
+    starts, first_steps = np.empty((2, count))
+    starts[:] = ts[:, 0]
+    first_steps[:] = options.first_step if first_step is None else first_step
+    adjoint = adjoint or _no_adjoint(y0.dtype, type(problem.callee))
+    chunk = lanes_at_once(stages, y0)
+    for first in range(0, count, chunk):
+        members = slice(first, min(first + chunk, count))
+        n = members.stop - first
+        lanes = make_lanes(first, starts[members], first_steps[members])
+        x = make_rows(y0[:, members], stages, options.atol)
+        flat, t = x.reshape(len(x), -1), np.empty(n)
+        while n:
+            if 0 < len(records.steps) < records.count[0] + n:
+                records = grow(records)
+            n = integrate(n, problem, method, control, ts, x, flat, t, lanes, samples, outputs, records, adjoint)
+    return outputs, samples, records
+
+
+def lanes_at_once(stages: int, y0: Array) -> int:
+    """Return how many samples of y0 (M, B, D) to solve together, so that what they work on stays in a core's cache.
+
+    A multiple of 32, as kernels that multiply matrices work on tiles of 32 rows.
+    """
+    bytes_per_lane = (K + stages) * y0.shape[0] * y0.shape[2] * y0.itemsize
+    return max(32, int(CACHE_BYTES // bytes_per_lane) // 32 * 32)
+
+
+@lru_cache
+def _control(options: Options, lands: bool) -> Control:
     tableau = options.tableau
     exponent = 1.0 / (1 + min(tableau.order, tableau.embedded_order or tableau.order))
-    control = Control(
+    return Control(
         options.fixed, lands or options.fixed, options.step_size, options.max_step, options.max_steps, options.rtol,
         exponent, DAMPING if options.damped else 0.0,
     )  # fmt: skip
-    # Fixed steps need no first size; 1 stands for "there is nothing to choose".
-    h = 1.0 if options.fixed else options.first_step if first_step is None else first_step
-    lanes = make_lanes(ts[:, 0], n, h)
-    adjoint = adjoint or _no_adjoint(y0.dtype, type(problem.callee))
-    flat, t = x.reshape(len(x), -1), np.empty(n)
-    while n:
-        n = integrate(n, problem, method, control, ts, x, flat, t, lanes, samples, outputs, records, adjoint)
-        if 0 < len(records.steps) < records.count[0] + n:
-            records = grow(records)
-    return outputs, samples, records
 
 
 @lru_cache
@@ -134,24 +155,18 @@ def _no_records(stages: int, size: int, dtype: Any) -> Records:
     return make_records(0, stages, size, dtype)
 
 
-def make_stats(samples: Array, batched: bool, path: str) -> Stats:
-    """Give the counters as arrays (B,), or as ints where there is no batch."""
-    counters = [samples[name] for name in ("nfev", "accepted", "rejected", "status")]
-    return Stats(*(each if batched else int(each[0]) for each in counters), path)
-
-
 def require_success(samples: Array, options: Options, batched: bool, what: str = "") -> None:
     """Raise SolverError for the first sample that failed; what is said before its message."""
-    failed = np.flatnonzero(samples["status"])
-    if not len(failed):
+    if not samples["status"].any():
         return
+    failed = np.flatnonzero(samples["status"])
     sample = samples[failed[0]]
     t, component, trials = float(sample["t"]), sample["component"], sample["accepted"] + sample["rejected"]
-    cause, advice = CAUSES[int(sample["status"])]
+    cause, text = CAUSES[int(sample["status"])]
     who = f"sample {failed[0]}: " if batched else ""
     where = f", component {component}" if component >= 0 else ""
     raise SolverError(
-        f"{what}{who}{options.tableau.name} stopped at t = {t:.6g} after {trials} trial steps: {cause}{where}; "
-        + advice.format(max_steps=options.max_steps, rtol=options.rtol),
+        f"{what}{who}{options.tableau.name} stopped at t = {t:.6g} after {trials} trial steps: "
+        + text.format(max_steps=options.max_steps, rtol=options.rtol, where=where),
         t=t, method=options.tableau.name, cause=cause, sample=int(failed[0]) if batched else None,
     )  # fmt: skip

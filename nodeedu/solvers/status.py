@@ -11,12 +11,21 @@ KERNEL_FAILED = 4
 
 # The short name of each cause (`SolverError.cause`), and what to tell the user.
 CAUSES: dict[int, tuple[str, str]] = {
-    TOO_MANY_STEPS: ("max_steps", "max_steps = {max_steps} trial steps were not enough; raise it or loosen rtol and atol"),
+    TOO_MANY_STEPS: (
+        "max_steps",
+        "max_steps = {max_steps} was not enough; raise it, loosen rtol and atol, or take longer fixed steps",
+    ),
     UNDERFLOW: (
         "step size underflow",
-        "the step size fell below the spacing of floating-point times; "
+        "step size underflow; the step size fell below the spacing of floating-point times; "
         "the solution may blow up or be discontinuous there, or rtol = {rtol} is below what round-off allows",
     ),
-    NON_FINITE: ("non-finite", "the vector field or the state became nan or infinite; check the field there"),
-    KERNEL_FAILED: ("kernel failed", "a compiled vector field raised an exception, which it can only print"),
+    NON_FINITE: (
+        "non-finite",
+        "non-finite{where}; the vector field or the state became nan or infinite, check the field there",
+    ),
+    KERNEL_FAILED: (
+        "kernel failed",
+        "kernel failed; the compiled vector field raised an exception, which it can only print",
+    ),
 }

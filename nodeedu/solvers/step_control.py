@@ -1,9 +1,9 @@
 """Step size control: the factor after a trial step, the first step, and the number of fixed steps.
 
-With the error ratio r (r <= 1 accepts), the I controller sets ``h <- h * 0.9 r^(-1/q)``; the PI controller damps it by the
-ratio of the step before, ``0.9 r^(-0.85/q) r_old^(0.2/q)``, which suits mildly stiff problems. q is one more than the
-order of the error estimate. Both as in Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, II.4, and
-Hairer & Wanner II, IV.2 (there beta = 0.04 for q = 5).
+With the error ratio r (r <= 1 accepts), the I controller sets ``h <- h * 0.9 r^(-1/q)``; the PI controller damps it by
+the ratio of the step before, ``0.9 r^(-0.85/q) r_old^(0.2/q)``, which suits mildly stiff problems. q is one more than
+the order of the error estimate. Both as in Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, II.4,
+and Hairer & Wanner II, IV.2 (there beta = 0.04 for q = 5).
 """
 
 from __future__ import annotations
@@ -64,15 +64,17 @@ def trial_guess(size, slope, longest):
     Hairer, Norsett & Wanner I, II.4, steps a-b. ``size`` and ``slope`` are the scaled norms of y and f; ``longest`` is
     the length of the interval, so that f is never asked for a time beyond it.
     """
-    guess = 1e-6 if size < 1e-5 or slope < 1e-5 else 0.01 * size / slope
-    return min(guess, longest)
+    if size < 1e-5 or slope < 1e-5 or not size < math.inf or not slope < math.inf:
+        return min(1e-6, longest)
+    return min(0.01 * size / slope, longest)
 
 
 @core
 def first_step_size(guess, slope, curvature, exponent, longest):
-    """Return the first step size from the slope and the change of slope over the probe: Hairer, Norsett & Wanner I, II.4.
+    """Return the first step size from the slope and the change of slope over the probe.
 
-    Steps d-f there: ``h1^q max(|f|, |f'|) = 0.01``, at most 100 times the probe. A probe that met a nan keeps the guess.
+    ``h^q max(|f|, |f'|) = 0.01``, at most 100 times the probe: Hairer, Norsett & Wanner I, II.4, steps d-f. A probe
+    that met a nan keeps the guess.
     """
     steepest = max(slope, curvature)
     if not steepest < math.inf or not curvature < math.inf:

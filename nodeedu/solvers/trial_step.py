@@ -75,33 +75,33 @@ def first_nonfinite(slopes, b):
 
 
 @core
-def choose_first_steps(n, problem, control, ts, x, flat, t, lanes, samples):
-    """Choose every lane's first step size by Hairer's probe (step_control.py); return `DONE` or 0."""
-    blocks, size = x.shape[1], x.shape[3]
-    done = first_slopes(n, problem, x, t, lanes, samples)
-    # ---------------- the probe: an explicit Euler step
+def probe_first_steps(n, control, ts, x, flat, t, lanes):
+    """Set times and states of an explicit Euler step of every lane, Hairer's probe for the first step size."""
     for b in range(n):
         lane = lanes[b]
         reach = ts[lane.sample if ts.shape[0] > 1 else 0, ts.shape[1] - 1] - lane.t
         lane.step = math.copysign(min(abs(reach), control.max_step), reach)  # the longest, until the probe is judged
-        lane.h = trial_guess(lane_norm(flat[Y], b, control.rtol, x, flat), lane_norm(flat[K], b, control.rtol, x, flat), abs(lane.step))
+        extent, slope = lane_norm(flat[Y], b, control.rtol, x, flat), lane_norm(flat[K], b, control.rtol, x, flat)
+        lane.h = trial_guess(extent, slope, abs(lane.step))
         h = math.copysign(lane.h, reach)
         t[b] = lane.t + h
-        for m in range(blocks):
-            for i in range(size):
+        for m in range(x.shape[1]):
+            for i in range(x.shape[3]):
                 x[Y1, m, b, i] = x[Y, m, b, i] + h * x[K, m, b, i]
-    done = min(done, evaluate(problem, n, t, x[Y1], x[K + 1]))
-    # ---------------- how much the slope changed over it
+
+
+@core
+def choose_first_steps(n, control, x, flat, lanes, samples):
+    """Choose every lane's first step size from the change of slope over the probe, the slopes of which are x[K + 1]."""
     for b in range(n):
         lane = lanes[b]
         samples[lane.sample].nfev += 1
-        for m in range(blocks):
-            for i in range(size):
+        for m in range(x.shape[1]):
+            for i in range(x.shape[3]):
                 x[K + 1, m, b, i] -= x[K, m, b, i]
         slope, change = lane_norm(flat[K], b, control.rtol, x, flat), lane_norm(flat[K + 1], b, control.rtol, x, flat)
         h = first_step_size(lane.h, slope, change / lane.h, control.exponent, abs(lane.step))
         lane.h = max(h, smallest_step(lane.t))
-    return done
 
 
 @core

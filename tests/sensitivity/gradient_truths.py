@@ -1,5 +1,6 @@
 """Gradients by routes that share nothing with the package: no tape, no adjoint, no compiled solver."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ def sensitivities(problem, ts=None, z0=None):
 
     P = len(flat(problem.theta))
     states = [np.append(z0, np.hstack([np.eye(D), np.zeros((D, P + 1))]))]
-    for span in zip(ts[:-1], ts[1:], strict=True):  # interval by interval: a step's end is more accurate than its inside
+    for span in pairwise(ts):  # interval by interval: a step's end is more accurate than what lies inside it
         states.append(solve_ivp(slopes, span, states[-1], "DOP853", rtol=1e-13, atol=1e-14).y[:, -1])
     zs, S = np.array(states)[:, :D], np.array(states)[:, D:].reshape(len(ts), D, -1)
     return Sensitivities(zs, S[:, :, :D], S[:, :, D:-1], S[:, :, -1])
@@ -50,7 +51,7 @@ def true_gradient(problem, ts=None, z0=None):
 def runge_kutta(f, z0, nodes, tableau, ts):
     """Make explicit Runge-Kutta steps from node to node; outputs between two nodes come from the interpolant."""
     outputs, z = [z0], z0
-    for t, end in zip(nodes[:-1], nodes[1:], strict=True):
+    for t, end in pairwise(nodes):
         h, k = end - t, []
         for weights, c in zip(tableau.A, tableau.c, strict=True):
             k.append(f(t + c * h, z + h * sum((w * slope for w, slope in zip(weights, k, strict=False)), 0.0 * z)))
@@ -64,7 +65,7 @@ def runge_kutta(f, z0, nodes, tableau, ts):
 
 
 def complex_step_gradient(problem, nodes, tableau):
-    """dL/dz0 and dL/dtheta of the discrete solution on a given grid, (D + P,): no cancellation, so exact to rounding."""
+    """dL/dz0 and dL/dtheta of the discrete solution on a given grid, (D + P,), exact to rounding: nothing cancels."""
     D, x = len(problem.z0), np.append(problem.z0, flat(problem.theta))
 
     def discrete_loss(x):

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from truths import flat, network
 
 import nodeedu as ne
-from truths import flat, network
 
 
 def slow_network():

