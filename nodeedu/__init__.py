@@ -22,12 +22,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from scipy.integrate import BDF, LSODA, Radau
+
     from . import autodiff, data, nn, plot, tableaus
     from .autodiff import CapturedArrayWarning, Tensor, TraceError, relu, sigmoid, softplus
     from .compile import VectorField, linear_field, mlp_field, vector_field
     from .errors import SolverError
-    from .sensitivity import gradients, odeint
-    from .solvers.scipy_api import BDF, DOP853, LSODA, RK23, RK45, Radau, solve_ivp
+    from .sensitivity.gradients import gradients
+    from .sensitivity.odeint import odeint
+    from .solvers.scipy_api.classes import DOP853, RK23, RK45
+    from .solvers.scipy_api.solve_ivp import solve_ivp
 
 _HOME = {
     "vector_field": "compile", "VectorField": "compile", "linear_field": "compile", "mlp_field": "compile",
