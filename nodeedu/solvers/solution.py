@@ -54,7 +54,7 @@ class Solution:
     Parameters
     ----------
     zs : array (T, *shape) or (T, B, *shape)
-        States; zs[0] is z0.
+        States; zs[0] is z0. `gradients(..., solution=sol)` reads them: change a copy, not these.
     ts : array (T,) or (B, T)
         Output times.
     """
