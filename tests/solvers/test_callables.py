@@ -201,6 +201,7 @@ def alarm():
     signal.signal(signal.SIGALRM, before)
 
 
+@pytest.mark.jit  # without it no machine code runs, and a coverage tracer that is struck keeps its lock for ever
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # how lost interrupts show
 def test_an_interrupt_between_two_evaluations_is_never_lost(alarm):
     # Signals strike anywhere, also while machine code runs: the next call of Python then raises at its very entry.
