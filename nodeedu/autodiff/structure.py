@@ -6,7 +6,7 @@ reaches it from the top, such as ``theta['W'][0]``: unique, and never a name tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -45,24 +45,35 @@ def leaves(structure: Any) -> list[Any]:
     return [leaf for _, leaf in flatten(structure)]
 
 
-def select(structure: Any, paths: Sequence[str]) -> list[Any]:
-    """List the leaves at the given paths; the keys of a dict may come in any order.
+def leaves_like(structure: Any, example: Any) -> list[Any]:
+    """List the leaves of a structure in the order of an example; the keys of a dict may come in another.
 
     Raises
     ------
     ValueError
-        The structure has other leaves than these.
+        The containers differ from those of the example.
     """
-    found = dict(flatten(structure))
-    if found.keys() != set(paths):
-        raise ValueError(f"theta has the leaves [{', '.join(found)}]: expected [{', '.join(paths)}]")
-    return [found[path] for path in paths]
+    found: list[Any] = []
+
+    def collect(x: Any, like: Any) -> bool:
+        if isinstance(like, dict):
+            return isinstance(x, dict) and x.keys() == like.keys() and all(collect(x[key], like[key]) for key in like)
+        if isinstance(like, (tuple, list)):
+            return isinstance(x, (tuple, list)) and len(x) == len(like) and all(map(collect, x, like))
+        if like is None:
+            return x is None
+        found.append(x)
+        return not isinstance(x, dict) and x is not None
+
+    if not collect(structure, example):
+        got, expected = ([path for path, _ in flatten(each)] for each in (structure, example))
+        raise ValueError(f"theta has the leaves [{', '.join(got)}]: expected [{', '.join(expected)}]")
+    return found
 
 
 def tree_map(function: Callable[..., Any], first: Any, *others: Any) -> Any:
     """Apply a function to the leaves of structures that share their containers."""
-    paths = [path for path, _ in flatten(first)]
-    columns = [leaves(first), *(select(structure, paths) for structure in others)]
+    columns = [leaves(first), *(leaves_like(structure, first) for structure in others)]
     return unflatten(first, [function(*row) for row in zip(*columns, strict=True)])
 
 

@@ -76,12 +76,12 @@ class Layout:
         ValueError
             The leaves differ in number or shape from those the layout was made for.
         """
-        found = dict(structure.flatten(theta))
-        if found.keys() != self.places.keys():
-            self._explain(found)
-        leaves = [np.asarray(found[role]) for role in self.places]
+        try:
+            leaves = [np.asarray(leaf) for leaf in structure.leaves_like(theta, self.theta)]
+        except ValueError:
+            self._explain(theta)
         if tuple(leaf.shape for leaf in leaves) != self.shapes:
-            self._explain(found)
+            self._explain(theta)
         flat = np.concatenate([*(leaf.ravel() for leaf in leaves), self.constant_values])
         return flat.astype(dtype, copy=False).take(self.order)
 
@@ -91,9 +91,9 @@ class Layout:
         pieces = zip(self.bounds, self.shapes, strict=True)
         return structure.unflatten(self.theta, [flat[start:stop].reshape(shape) for (start, stop), shape in pieces])
 
-    def _explain(self, found):
+    def _explain(self, theta):
         expected = [f"{role} {shape}" for role, shape in zip(self.places, self.shapes, strict=True)]
-        got = [f"{role} {np.shape(leaf)}" for role, leaf in found.items()]
+        got = [f"{role} {np.shape(leaf)}" for role, leaf in structure.flatten(theta)]
         raise ValueError(
             f"theta has leaves [{', '.join(got)}]: the field was made for [{', '.join(expected)}]; "
             "pass parameters of these names and shapes, or make a new field with ne.vector_field"

@@ -66,8 +66,7 @@ def solve_on_tensors(inputs: Inputs, options: Options, z0: Any, ts: Any, theta: 
         )
     solution = solve(inputs, options, record=gradient == "discrete")
     require_success(solution._samples, options, inputs.batched)
-    paths = [path for path, _ in structure.flatten(inputs.field.unpack(inputs.p))]  # in the order of gradients
-    leaves = [z0, *structure.select(theta, paths), ts]
+    leaves = [z0, *structure.leaves_like(theta, inputs.field.unpack(inputs.p)), ts]  # in the order of gradients
     wanted = [isinstance(leaf, Tensor) for leaf in leaves]
 
     def pullback(zs_bar: Any) -> list[np.ndarray]:
