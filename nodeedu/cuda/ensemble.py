@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nodeedu import tableaus
 from nodeedu.compile.kernels import DONE
 from nodeedu.cuda.device import GPU, Target, cuda, rebind, require, unchanged
 from nodeedu.solvers.arguments import Inputs, check_inputs, check_options
@@ -114,6 +115,8 @@ def odeint_ensemble(
     require(target)
     inputs, p = _check_ensemble(field, z0, ts, thetas)
     checked = check_options(method, shape=field.shape, **options)
+    if checked.tableau is None:
+        raise ValueError(f"method: got {method!r}, expected an explicit one: {', '.join(tableaus.names())}")
     real = inputs.z0.dtype
     problem = Problem(FIELD, 0, p, np.empty((0, 0), real), np.empty(0, real))
     tableau = as_method(checked.tableau, real, not checked.fixed)

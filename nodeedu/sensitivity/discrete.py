@@ -99,7 +99,7 @@ def discrete(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array]:
             )  # fmt: skip
         if n < 0:
             cause, text = CAUSES[KERNEL_FAILED]
-            method_name, t = solution._options.tableau.name, float(sweep.t[0])
+            method_name, t = solution._options.method, float(sweep.t[0])
             raise SolverError(
                 f"discrete: {method_name} stopped at t = {t:.6g}: {text}", t=t, method=method_name, cause=cause
             )

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from nodeedu.sensitivity.backsolve import backsolve
 from nodeedu.sensitivity.discrete import discrete
 from nodeedu.sensitivity.forward import forward
-from nodeedu.solvers.arguments import Inputs, check_cotangents, check_inputs, check_options
+from nodeedu.solvers.arguments import Inputs, Options, check_cotangents, check_inputs, check_options
 from nodeedu.solvers.callables import CallableField
+from nodeedu.solvers.methods import algorithm
 from nodeedu.solvers.solution import Solution
 from nodeedu.solvers.solve import require_success, solve
 
@@ -149,6 +150,7 @@ def gradients(
         options = check_options(
             solver, rtol, atol, step_size, first_step, max_step, max_steps, shape=field.shape, called="solver"
         )
+    require_differentiable(options, method)
     bar = check_cotangents(zs_bar, inputs)
     if method == "forward":
         zs, a, p_bar, counts = forward(inputs, options, bar)
@@ -176,12 +178,23 @@ def differentiate(solution: Solution, zs_bar: Array, method: str) -> Gradients:
     if method == "discrete":
         if records is None:
             raise ValueError("solution: got one without its steps, expected one of odeint(..., record=True)")
-        a, p_bar, nfev = discrete(solution, zs_bar)
-        counts, stored = forward_counts, int(records.count[0]) * records.rows.shape[1]
+        backward = discrete if solution._options.tableau else algorithm(solution._options.method).backward
+        a, p_bar, nfev = backward(solution, zs_bar)
+        counts, stored = forward_counts, records.stored_states
     else:
         a, p_bar, counts = backsolve(solution, zs_bar)
         nfev, stored = counts["nfev"], len(zs) * len(a)
     return _package(inputs, zs, a, p_bar, forward_counts["nfev"], nfev, counts, stored, zs_bar)
+
+
+def require_differentiable(options: Options, method: str) -> None:
+    """Raise ValueError if a gradient method cannot differentiate a solver."""
+    if options.tableau is not None:
+        return
+    if method != "discrete":
+        raise ValueError(f"method: {method!r} takes an explicit Runge-Kutta method, got {options.method!r}")
+    if not hasattr(algorithm(options.method), "backward"):
+        raise ValueError(f"method: 'discrete' cannot differentiate {options.method!r} yet; use an explicit method")
 
 
 def _package(

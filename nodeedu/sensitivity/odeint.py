@@ -43,7 +43,7 @@ def odeint(
     theta : object, optional
         Parameters.
     method : str
-        One of ``ne.tableaus.names()``.
+        One of `nodeedu.solvers.methods.names()`.
     rtol, atol : float
         A step is accepted if the root mean square of ``error / (atol + rtol |z|)`` is at most 1. atol may have the
         shape of a state; either may be 0, but not both.

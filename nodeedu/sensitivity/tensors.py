@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nodeedu.autodiff import Tensor, structure
-from nodeedu.sensitivity.gradients import differentiate
+from nodeedu.sensitivity.gradients import differentiate, require_differentiable
 from nodeedu.solvers.arguments import Inputs, Options, check_cotangents
 from nodeedu.solvers.callables import CallableField
 from nodeedu.solvers.solution import Solution
@@ -64,6 +64,7 @@ def solve_on_tensors(inputs: Inputs, options: Options, z0: Any, ts: Any, theta: 
             "field: got a plain callable together with Tensors, which it cannot differentiate; "
             "make a field of it with ne.vector_field(f, z0, theta)"
         )
+    require_differentiable(options, gradient)
     solution = solve(inputs, options, record=gradient == "discrete")
     require_success(solution._samples, options, inputs.batched)
     leaves = [z0, *structure.leaves_like(theta, inputs.field.unpack(inputs.p)), ts]  # in the order of gradients

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nodeedu import tableaus
+from nodeedu.solvers import methods
 from nodeedu.solvers.callables import CallableField
 from nodeedu.tableaus import Tableau
 
@@ -46,7 +47,8 @@ class Inputs:
 class Options:
     """How to solve, checked."""
 
-    tableau: Tableau
+    method: str
+    tableau: Tableau | None  # of an explicit Runge-Kutta method
     rtol: float
     atol: Any  # a float, or an array (D,)
     fixed: bool
@@ -129,12 +131,11 @@ def _check_options(
     shape: tuple[int, ...], called: str,
 ) -> Options:  # fmt: skip
     """See `check_options`; in a training loop, the same options come again and again."""
-    if method not in tableaus.names():
-        raise ValueError(f"{called}: got {method!r}, expected one of {', '.join(tableaus.names())}")
+    if method not in methods.names():
+        raise ValueError(f"{called}: got {method!r}, expected one of {', '.join(methods.names())}")
     if controller not in ("I", "PI"):
         raise ValueError(f"controller: got {controller!r}, expected 'I' or 'PI'")
-    tableau = tableaus.get(method)
-    fixed = step_size is not None or tableau.b_hat is None
+    fixed = step_size is not None or not methods.is_adaptive(method)
     if fixed and first_step is not None:
         raise ValueError(f"first_step: {method!r} takes fixed steps here and chooses none; give step_size alone")
     sizes = {"max_step": max_step, "max_steps": max_steps}
@@ -144,7 +145,7 @@ def _check_options(
             raise ValueError(f"{name}: got {value!r}, expected a positive number")
     rtol, atol = _tolerances(rtol, atol, shape)
     return Options(
-        tableau, rtol, atol, fixed,
+        method, tableaus.get(method) if method in tableaus.names() else None, rtol, atol, fixed,
         step_size=min(float(max_step), math.inf if step_size is None else float(step_size)),
         first_step=float(fixed if first_step is None else first_step),
         max_step=float(max_step), max_steps=int(min(max_steps, 2**62)), damped=controller == "PI",

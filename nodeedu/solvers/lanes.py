@@ -76,6 +76,11 @@ class Records(NamedTuple):
     steps: Array  # (R,) of STEP
     rows: Array  # (R, 1 + s, D) the state at the start, then the slopes
 
+    @property
+    def stored_states(self) -> int:
+        """How many states and slopes of D numbers are kept."""
+        return int(self.count[0]) * self.rows.shape[1]
+
 
 class Adjoint(NamedTuple):
     """What ADJOINT needs beyond its right-hand side; zs and zs_bar run forward in time."""

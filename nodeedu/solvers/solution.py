@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nodeedu.solvers.arguments import Inputs, Options, real_array
-from nodeedu.solvers.dense_output import interpolate_records
-from nodeedu.solvers.lanes import Records
 from nodeedu.solvers.runge_kutta import Method
 
 Array = np.ndarray
@@ -64,9 +62,9 @@ class Solution:
     _inputs: Inputs = field(repr=False)
     _options: Options = field(repr=False)
     _samples: Array = field(repr=False)  # (B,) of SAMPLE
-    _method: Method = field(repr=False)
-    _records: Records | None = field(repr=False)
-    _solve_densely: Callable[[], Solution] = field(repr=False)
+    _method: Method | None = field(repr=False)  # of an explicit Runge-Kutta method
+    _records: Any = field(repr=False)  # what `discrete` needs, or None
+    _make_interpolant: Callable[[], Callable[[Array], Array]] = field(repr=False)  # of dense output, (n,) -> (n, B, D)
 
     @cached_property
     def stats(self) -> Stats:
@@ -101,11 +99,9 @@ class Solution:
         inside = (times.reshape(-1, 1) >= first.max()) & (times.reshape(-1, 1) <= last.min())
         if not inside.all():
             raise ValueError(f"t: got {times}, expected times in the solved interval [{first.max()}, {last.min()}]")
-        dense = self._dense
-        states = interpolate_records(times.reshape(-1), dense._records, dense._method.interpolant, self._inputs.z0)
+        states = self._interpolant(times.reshape(-1))
         return states.reshape(times.shape + self._inputs.state_shape)
 
     @cached_property
-    def _dense(self) -> Solution:
-        recorded = self._records is not None and self._method.interpolant.shape[1] > 0
-        return self if recorded else self._solve_densely()
+    def _interpolant(self) -> Callable[[Array], Array]:
+        return self._make_interpolant()

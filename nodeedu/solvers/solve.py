@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
 from nodeedu.errors import SolverError
 from nodeedu.solvers.arguments import Inputs, Options
+from nodeedu.solvers.dense_output import interpolate_records
 from nodeedu.solvers.integrate import integrate
 from nodeedu.solvers.lanes import Adjoint, Control, Records, grow, make_lanes, make_records, make_rows, make_samples
+from nodeedu.solvers.methods import algorithm
 from nodeedu.solvers.runge_kutta import K, Method, as_method
 from nodeedu.solvers.solution import Solution
 from nodeedu.solvers.status import CAUSES
@@ -36,6 +39,8 @@ def solve(inputs: Inputs, options: Options, record: bool = False, dense: bool = 
     dense : bool
         Whether records must allow outputs inside a step. It costs a stage for methods that have no interpolant.
     """
+    if options.tableau is None:
+        return algorithm(options.method).solve(inputs, options, record)
     field, z0 = inputs.field, inputs.z0
     samples, size = z0.shape
     kernel = field.kernel("f", z0.dtype)
@@ -46,11 +51,19 @@ def solve(inputs: Inputs, options: Options, record: bool = False, dense: bool = 
     records = make_records(rows, stages, size, z0.dtype) if record else None
     with getattr(field, "guard", nullcontext)():  # plain callables raise exceptions, and want them back
         outputs, counters, filled = run(problem, method, options, inputs.ts, z0[None], records=records)
+    kept = filled if record else None
     zs = outputs.reshape(outputs.shape[0], *inputs.state_shape)
     return Solution(
-        zs, inputs.times, inputs, options, counters, method, filled if record else None,
-        lambda: solve(inputs, options, record=True, dense=True),
-    )  # fmt: skip
+        zs, inputs.times, inputs, options, counters, method, kept, lambda: _interpolant(inputs, options, method, kept)
+    )
+
+
+def _interpolant(inputs: Inputs, options: Options, method: Method, records: Records | None) -> Callable[[Array], Array]:
+    """Return the dense output (n,) -> (n, B, D); a solve that has not kept its steps is done again."""
+    if records is None or method.interpolant.shape[1] == 0:
+        dense = solve(inputs, options, record=True, dense=True)
+        method, records = dense._method, dense._records
+    return partial(interpolate_records, records=records, interpolant=method.interpolant, z0=inputs.z0)
 
 
 def run(
@@ -166,7 +179,7 @@ def require_success(samples: Array, options: Options, batched: bool, what: str =
     who = f"sample {failed[0]}: " if batched else ""
     where = f", component {component}" if component >= 0 else ""
     raise SolverError(
-        f"{what}{who}{options.tableau.name} stopped at t = {t:.6g} after {trials} trial steps: "
+        f"{what}{who}{options.method} stopped at t = {t:.6g} after {trials} trial steps: "
         + text.format(max_steps=options.max_steps, rtol=options.rtol, where=where),
-        t=t, method=options.tableau.name, cause=cause, sample=int(failed[0]) if batched else None,
+        t=t, method=options.method, cause=cause, sample=int(failed[0]) if batched else None,
     )  # fmt: skip
