@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .. import tableaus
 from ..fitting import DataError
+from ..solvers import implicit_tableaus
 
 Array = NDArray[Any]
 
@@ -76,7 +77,7 @@ def find(name_or_file: str) -> ClaimedTableau:
     Parameters
     ----------
     name_or_file : str
-        A name that `tableaus.names()` lists, or the path of a file.
+        A name that `tableaus.names()` or `implicit_tableaus.names()` lists, or the path of a file.
 
     Returns
     -------
@@ -87,13 +88,14 @@ def find(name_or_file: str) -> ClaimedTableau:
     DataError
         If it is neither, or the file cannot be used.
     """
-    if name_or_file in tableaus.names():
-        ours = tableaus.get(name_or_file)
+    known = tableaus.names() + implicit_tableaus.names()
+    if name_or_file in known:
+        ours = (tableaus if name_or_file in tableaus.names() else implicit_tableaus).get(name_or_file)
         return ClaimedTableau(**{field.name: getattr(ours, field.name) for field in fields(ClaimedTableau)})
     if not Path(name_or_file).suffix and not Path(name_or_file).exists():
-        close = difflib.get_close_matches(name_or_file, tableaus.names(), n=1)
+        close = difflib.get_close_matches(name_or_file, known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise DataError(f"tableau: got {name_or_file!r}, expected a JSON file or {_any(tableaus.names())}{hint}")
+        raise DataError(f"tableau: got {name_or_file!r}, expected a JSON file or {_any(known)}{hint}")
     return read(name_or_file)
 
 
