@@ -10,7 +10,7 @@ from types import ModuleType
 from ..problem import Problem
 from .equation import Equation, Finding, judge
 
-GROUPS = ("b_limits", "c_lagrange")
+GROUPS = ("b_limits", "c_lagrange", "f_times", "k_duality")
 
 
 @cache

@@ -35,7 +35,7 @@ _TIMES = ("ends(P)[0]", "ends(P)[1]", "middle(P)")
 
 
 class NotAMutant(Exception):
-    """The change changes nothing: the transpose of what is no matrix."""
+    """The change changes nothing: the transpose of what is no matrix, the order of a product of two vectors."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,13 @@ def transposed(x: Any) -> Any:
     if np.ndim(x) != 2 or np.shape(x) == (1, 1):
         raise NotAMutant
     return x.T
+
+
+def swapped(x: Any, y: Any) -> Any:
+    """Return ``y @ x``; raise NotAMutant for vectors, whose product does not ask for the order."""
+    if np.ndim(x) == np.ndim(y) == 1:
+        raise NotAMutant
+    return y @ x
 
 
 def mutants(module: ModuleType) -> Iterator[Mutant]:
@@ -99,14 +106,18 @@ def _right_sides(tree: ast.Module) -> Iterator[tuple[str, ast.Lambda]]:
 
 def _changes(body: ast.Lambda) -> Iterator[tuple[str, ast.Lambda]]:
     """Apply every operator at every place."""
-    places = [node for node in ast.walk(body.body) if isinstance(node, ast.expr)]
-    for i, node in enumerate(places):
+    for i, node in enumerate(_places(body)):
         before = ast.unparse(node)
         for operator, replacement in _replacements(node):
             tree = copy.deepcopy(body)
-            target = [node for node in ast.walk(tree.body) if isinstance(node, ast.expr)][i]
             new = ast.parse(replacement, mode="eval").body
-            yield f"{operator}: {before} -> {replacement}", _replace(tree, target, new)
+            yield f"{operator}: {before} -> {replacement}", _replace(tree, _places(tree)[i], new)
+
+
+def _places(body: ast.Lambda) -> list[ast.expr]:
+    """Return the expressions of a right side that have a value."""
+    expressions = [node for node in ast.walk(body.body) if isinstance(node, ast.expr)]
+    return [node for node in expressions if not isinstance(getattr(node, "ctx", None), ast.Store)]
 
 
 def _replace(tree: ast.Lambda, target: ast.expr, new: ast.expr) -> ast.Lambda:
@@ -119,7 +130,7 @@ def _replace(tree: ast.Lambda, target: ast.expr, new: ast.expr) -> ast.Lambda:
 
 def _compile(tree: ast.Lambda, module: ModuleType) -> Side:
     code = ast.fix_missing_locations(ast.Expression(tree))
-    names = {**vars(module), "_transposed": transposed}
+    names = {**vars(module), "_transposed": transposed, "_swapped": swapped}
     return eval(compile(code, f"<mutant of {module.__name__}>", "eval"), names)
 
 
@@ -157,7 +168,7 @@ def _of_operation(node: ast.BinOp) -> Iterator[tuple[str, str]]:
         case ast.Div():
             yield "term", left
         case ast.MatMult():
-            yield from [("order", f"{right} @ {left}"), ("term", left), ("term", right)]
+            yield from [("order", f"_swapped({left}, {right})"), ("term", left), ("term", right)]
 
 
 def _of_call(node: ast.Call) -> Iterator[tuple[str, str]]:
