@@ -1,1 +1,1 @@
-"""Speed and memory of nodeedu beside torchdiffeq and diffrax: ``python -m benchmarks spiral|gradient|cold|memory``."""
+"""Speed and memory of nodeedu beside its peers: ``python -m benchmarks spiral|gradient|solvers|cold|memory``."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks spiral|gradient|cold|memory [--quick] [--json FILE]``."""
+"""``python -m benchmarks spiral|gradient|solvers|cold|memory [--quick] [--json FILE]``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from benchmarks.environment import describe_machine, installed_peers, use_one_th
 WORKLOADS = {
     "spiral": "gradient of the torchdiffeq spiral: adjoint solved backwards, and backpropagation through the steps",
     "gradient": "one trajectory with 50 times: gradients of theta, z0 and all times",
+    "solvers": "one system with 200 output times, 65536 systems with own steps, and evaluations on DETEST",
     "cold": "fresh processes up to the first gradient",
     "memory": "what 10 000 steps cost in memory",
 }

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+CONTAINERS = dict, tuple, list, type(None)  # all else is a leaf
+
 
 def flatten(structure: Any, path: str = "theta") -> list[tuple[str, Any]]:
     """List the (path, leaf) pairs of a structure in order; None has no leaves."""
@@ -25,19 +27,18 @@ def flatten(structure: Any, path: str = "theta") -> list[tuple[str, Any]]:
 
 def unflatten(structure: Any, leaves: Iterable[Any]) -> Any:
     """Build the containers of ``structure`` around other leaves."""
-    supply: Iterator[Any] = iter(leaves)
+    return _build(structure, iter(leaves))
 
-    def build(x: Any) -> Any:
-        if x is None:
-            return None
-        if isinstance(x, dict):
-            return {key: build(value) for key, value in x.items()}
-        if isinstance(x, (tuple, list)):
-            items = [build(value) for value in x]
-            return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
+
+def _build(like: Any, supply: Iterator[Any]) -> Any:
+    if not isinstance(like, CONTAINERS):
         return next(supply)
-
-    return build(structure)
+    if isinstance(like, dict):
+        return {key: _build(value, supply) for key, value in like.items()}
+    if isinstance(like, (tuple, list)):
+        items = [_build(value, supply) for value in like]
+        return type(like)(*items) if hasattr(like, "_fields") else type(like)(items)
+    return None
 
 
 def leaves(structure: Any) -> list[Any]:
@@ -54,21 +55,24 @@ def leaves_like(structure: Any, example: Any) -> list[Any]:
         The containers differ from those of the example.
     """
     found: list[Any] = []
-
-    def collect(x: Any, like: Any) -> bool:
-        if isinstance(like, dict):
-            return isinstance(x, dict) and x.keys() == like.keys() and all(collect(x[key], like[key]) for key in like)
-        if isinstance(like, (tuple, list)):
-            return isinstance(x, (tuple, list)) and len(x) == len(like) and all(map(collect, x, like))
-        if like is None:
-            return x is None
-        found.append(x)
-        return not isinstance(x, dict) and x is not None
-
-    if not collect(structure, example):
+    if not _collect(structure, example, found):
         got, expected = ([path for path, _ in flatten(each)] for each in (structure, example))
         raise ValueError(f"theta has the leaves [{', '.join(got)}]: expected [{', '.join(expected)}]")
     return found
+
+
+def _collect(x: Any, like: Any, found: list[Any]) -> bool:
+    """Append the leaves of x to those found; return whether its containers are those of the example."""
+    if not isinstance(like, CONTAINERS):
+        found.append(x)
+        return x is not None and not isinstance(x, dict)
+    if isinstance(like, dict):
+        return isinstance(x, dict) and x.keys() == like.keys() and all(_collect(x[k], like[k], found) for k in like)
+    if isinstance(like, (tuple, list)):
+        if not isinstance(x, (tuple, list)) or len(x) != len(like):
+            return False
+        return all([_collect(part, part_like, found) for part, part_like in zip(x, like, strict=True)])
+    return x is None
 
 
 def tree_map(function: Callable[..., Any], first: Any, *others: Any) -> Any:

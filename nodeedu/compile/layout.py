@@ -77,12 +77,12 @@ class Layout:
             The leaves differ in number or shape from those the layout was made for.
         """
         try:
-            leaves = [np.asarray(leaf) for leaf in structure.leaves_like(theta, self.theta)]
+            leaves = structure.leaves_like(theta, self.theta)
         except ValueError:
             self._explain(theta)
-        if tuple(leaf.shape for leaf in leaves) != self.shapes:
+        if tuple([leaf.shape if type(leaf) is np.ndarray else np.shape(leaf) for leaf in leaves]) != self.shapes:
             self._explain(theta)
-        flat = np.concatenate([*(leaf.ravel() for leaf in leaves), self.constant_values])
+        flat = np.concatenate([*leaves, self.constant_values], axis=None)
         return flat.astype(dtype, copy=False).take(self.order)
 
     def unpack(self, p_bar: np.ndarray) -> Any:

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 
 from nodeedu import tableaus
 from nodeedu.compile.kernels import DONE
-from nodeedu.cuda.device import GPU, Target, cuda, rebind, require, unchanged
+from nodeedu.cuda.device import GPU, Function, Target, cuda, rebind, require, unchanged
 from nodeedu.solvers.arguments import Inputs, check_inputs, check_options
 from nodeedu.solvers.integrate import integrate
 from nodeedu.solvers.lanes import LANE, Adjoint, Control, Records
@@ -32,6 +32,7 @@ from nodeedu.solvers.runge_kutta import ATOL, Method, Y, as_method
 from nodeedu.solvers.solution import Stats, make_stats
 from nodeedu.solvers.solve import require_success, run
 from nodeedu.solvers.systems import FIELD, Problem
+from nodeedu.solvers.threads import in_chunks
 
 Array = np.ndarray
 
@@ -101,7 +102,8 @@ def odeint_ensemble(
     target : Target
         `GPU`, or `SIMULATOR` to run the kernel as plain Python.
     **options
-        Others of `odeint`: rtol, atol, step_size, first_step, max_step, max_steps, controller.
+        Others of `odeint`: rtol, atol, step_size, first_step, max_step, min_step, max_steps, controller, jump_ts, and
+        norm ("rms" or "max").
 
     Raises
     ------
@@ -117,11 +119,14 @@ def odeint_ensemble(
     checked = check_options(method, shape=field.shape, **options)
     if checked.tableau is None:
         raise ValueError(f"method: got {method!r}, expected an explicit one: {', '.join(tableaus.names())}")
+    if not isinstance(checked.norm, str):
+        raise ValueError(f"norm: got {checked.norm.function!r}, expected 'rms' or 'max': a kernel cannot call Python")
     real = inputs.z0.dtype
     problem = Problem(FIELD, 0, p, np.empty((0, 0), real), np.empty(0, real))
     tableau = as_method(checked.tableau, real, not checked.fixed)
     launch = _launcher(field.kernel("f", real), target)
-    zs, counters, _ = rebind(run, unchanged, integrate=launch)(problem, tableau, checked, inputs.ts, inputs.z0[None])
+    solve = rebind(run, unchanged, integrate=launch, in_chunks=_one_by_one)
+    zs, counters, _ = solve(problem, tableau, checked, inputs.ts, inputs.z0[None])
     require_success(counters, checked, batched=True)
     return Ensemble(zs.reshape(len(zs), *inputs.state_shape), inputs.times, make_stats(counters, True, "cuda"))
 
@@ -182,14 +187,14 @@ def trajectory_kernel(f: Any, rows: int, size: int, work_size: int, dtype: Any, 
         return DONE
 
     # The field is called by name, where the CPU calls its address. No system is solved that needs another kernel.
-    others = {"evaluate": target.core(evaluate), "call_vjp_theta": target.core(_no_kernel)}
-    drive = target.driver(rebind(integrate, target.core, **others))
+    others: dict[str, Function] = {"evaluate": evaluate, "call_vjp_theta": _no_kernel, "call_norm": _no_norm}
+    drive = target.driver(rebind(integrate, target.core, **{name: target.core(each) for name, each in others.items()}))
 
     def solve_trajectory(given: Any) -> None:
         i = cuda.grid(1)
         if i >= given.lanes.shape[0]:
             return
-        flat, t = cuda.local.array((rows, size), real), cuda.local.array(1, np.float64)
+        flat, t = cuda.local.array((rows, size), real), cuda.local.array((rows, 1), np.float64)
         lanes, work = cuda.local.array(1, LOCAL_LANE), cuda.local.array(words, real)
         x = flat[:, None, None, :]  # (rows, M, B, D) with one block and one lane
         lanes[0] = given.lanes[i]
@@ -208,6 +213,16 @@ def trajectory_kernel(f: Any, rows: int, size: int, work_size: int, dtype: Any, 
     return target.kernel(solve_trajectory)
 
 
+def _one_by_one(work: Callable[..., Any], count: int, size: int, parallel: bool) -> list[Any]:
+    """Launch one kernel after the other: a device is shared by all threads."""
+    return in_chunks(work, count, size, parallel=False)
+
+
 def _no_kernel(callee: Any, rows: Any, t: Any, z: Any, a: Any, p: Any, p_bar: Any, work: Any) -> int:
     """Stand for the kernel of a system that is not solved here."""
     return 0
+
+
+def _no_norm(callee: Any, t: Any, row: Any) -> float:
+    """Stand for the user's own norm."""
+    return -1.0

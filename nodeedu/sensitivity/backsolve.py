@@ -52,14 +52,14 @@ def backsolve(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array]:
     inputs, options = solution._inputs, solution._options
     z0, field, dtype = inputs.z0, inputs.field, inputs.z0.dtype
     n, size = z0.shape
-    zs = solution.zs.reshape(-1, n, size)
+    zs = solution._states.reshape(-1, n, size)
     p_bar = np.zeros(field.n_params, dtype)
     method = as_method(options.tableau, dtype, False)
     kernel, theta_kernel = field.kernel("vjp_z", dtype), field.kernel("vjp_theta", dtype)
     quadrature = _quadrature(options.tableau, dtype)
-    rows = len(quadrature[0]) * n
+    no_rows = np.empty((0, size), dtype)  # each chunk of samples makes its own
     adjoint = Adjoint(
-        zs, zs_bar, theta_kernel.callee, p_bar, *quadrature, np.empty(rows), *np.empty((2, rows, size), dtype),
+        zs, zs_bar, theta_kernel.callee, p_bar, *quadrature, np.empty(0), no_rows, no_rows,
         np.empty(theta_kernel.work_size, dtype),
     )  # fmt: skip
     problem = Problem(ADJOINT, kernel.callee, inputs.p, np.empty((0, 0), dtype), np.empty(kernel.work_size, dtype))

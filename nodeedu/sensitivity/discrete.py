@@ -1,10 +1,12 @@
 """Backpropagation through the accepted steps: the exact gradient of what the solver computed, step sizes held constant.
 
 A step computes ``y_q = y + h sum_r A_qr k_r``, ``k_q = f(t + c_q h, y_q)``, ``y1 = y + h sum_r b_r k_r`` and outputs
-``z = y + h sum_r w_r k_r`` inside it. Backwards, with a bar for dL/d(...) (a row), starting from y1_bar:
+``z = y + h sum_j theta^j c_j``, ``c_j = sum_r P_rj k_r`` inside it. Backwards, with a bar for dL/d(...) (a row),
+starting from y1_bar:
 
-    k_r_bar = h (b_r y1_bar + sum_outputs w_r z_bar + sum_{q>r} A_qr y_q_bar),      y_q_bar = k_q_bar f_z(y_q),
-    y_bar   = y1_bar + sum_outputs z_bar + sum_q y_q_bar,                        theta_bar += k_q_bar f_theta(y_q).
+    c_j_bar = h sum_outputs theta^j z_bar,
+    k_r_bar = h (b_r y1_bar + sum_{q>r} A_qr y_q_bar) + sum_j P_rj c_j_bar,      y_q_bar = k_q_bar f_z(y_q),
+    y_bar   = y1_bar + sum_outputs z_bar + sum_q y_q_bar,                      theta_bar += k_q_bar f_theta(y_q).
 
 With FSAL, ``y_s = y1`` and k_s is the first slope of the next step, whose k_1_bar comes back as an addition to k_s_bar.
 Hager, Numer. Math. 87 (2000) 247, shows that this is again a Runge-Kutta method for the adjoint ODE.
@@ -13,6 +15,8 @@ Hager, Numer. Math. 87 (2000) 247, shows that this is again a Runge-Kutta method
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,42 +24,43 @@ import numpy as np
 from nodeedu.compile.kernels import DONE, call_vjp
 from nodeedu.errors import SolverError
 from nodeedu.solvers.core import core, driver
-from nodeedu.solvers.dense_output import interpolation_weight
 from nodeedu.solvers.integrate import ROUNDS
+from nodeedu.solvers.lanes import _attributes
 from nodeedu.solvers.runge_kutta import SPARE, Y1, H, K, Y, add_scaled, combine
 from nodeedu.solvers.solution import Solution
 from nodeedu.solvers.solve import lanes_at_once
 from nodeedu.solvers.status import CAUSES, KERNEL_FAILED
+from nodeedu.solvers.threads import in_chunks
 
 Array = np.ndarray
 
+LANE = np.dtype([
+    ("sample", "i8"),  # which sample it is
+    ("left", "i8"),    # steps that it has still to go back
+    ("record", "i8"),  # row of the record of the next one
+    ("output", "i8"),  # the latest output whose cotangent has not been added
+    ("t", "f8"),       # where its step begins
+    ("t_first", "f8"), # time of its first slope, and of those at its end: not t and t1 where these are jumps
+    ("t_last", "f8"),
+])  # fmt: skip
+
+
+OTHERS = ("y_bar", "direct", "z_bar", "dz", "t_bar")  # the last rows of the workspace, see Sweep
+
 
 class Sweep(NamedTuple):
-    """What the reverse sweep works on: one lane a sample, those with the most steps first."""
+    """What the reverse sweep works on, one lane a sample; rows are (B D,), lanes and components in one axis."""
 
-    sample: Array  # (B,) which sample a lane is
-    left: Array  # (B,) steps that it has still to go back
-    record: Array  # (B,) row of the record of the next one
-    output: Array  # (B,) the latest output whose cotangent has not been added
-    t: Array  # (B,) where its step begins
-    stage_t: Array  # (B,)
-    t_bar: Array  # (B,) result of the kernel, as are z_bar and dz
-    x: Array  # (K + s, B, D) rows of runge_kutta.py
-    k_bar: Array  # (s, B, D)
-    y_bar: Array  # (B, D)
-    direct: Array  # (B, D) cotangents of the outputs inside the step
-    z_bar: Array  # (B, D)
-    dz: Array  # (B, D)
-
-
-class Flat(NamedTuple):
-    """The same arrays with lanes and components in one axis."""
-
-    x: Array  # (K + s, B D)
+    lanes: Array  # (B,) of LANE, those with the most steps first
+    t: Array  # (B,) times of a stage
+    x: Array  # (K + s, B D) rows of runge_kutta.py
     k_bar: Array  # (s, B D)
+    c_bar: Array  # (m, B D)
     y_bar: Array  # (B D,)
-    direct: Array
-    z_bar: Array
+    direct: Array  # (B D,) cotangents of the outputs inside the step
+    z_bar: Array  # (B D,) results of the kernel, as are dz and t_bar
+    dz: Array
+    t_bar: Array  # (B,)
 
 
 def discrete(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array]:
@@ -82,86 +87,136 @@ def discrete(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array]:
     SolverError
         If a compiled kernel raises an exception.
     """
-    inputs, method, counts = solution._inputs, solution._method, solution._samples
-    kernel = inputs.field.kernel("vjp", inputs.z0.dtype)
-    p_bar = np.zeros(inputs.field.n_params, inputs.z0.dtype)
-    work = np.empty(kernel.work_size, inputs.z0.dtype)
-    a = np.zeros_like(inputs.z0)
-    by_steps = np.argsort(-counts["accepted"], kind="stable")
-    chunk = lanes_at_once(2 * len(method.b), inputs.z0[None])  # slopes and their cotangents
-    for first in range(0, len(a), chunk):
-        sweep, flat = _start(solution, by_steps[first : first + chunk])
-        n = np.count_nonzero(sweep.left)
-        while n > 0:
-            n = go_back(
-                n, kernel.callee, inputs.p, p_bar, work, method, solution._options.fixed, inputs.ts, zs_bar,
-                solution._records, sweep, flat,
-            )  # fmt: skip
-        if n < 0:
-            cause, text = CAUSES[KERNEL_FAILED]
-            method_name, t = solution._options.method, float(sweep.t[0])
-            raise SolverError(
-                f"discrete: {method_name} stopped at t = {t:.6g}: {text}", t=t, method=method_name, cause=cause
-            )
-        a[sweep.sample] = sweep.y_bar
-    steps, stages = counts["accepted"], len(method.b)
-    return a, p_bar, steps * (stages - 1) + (steps > 0) if method.fsal else steps * stages
+    inputs, method, steps = solution._inputs, solution._method, solution._samples["accepted"]
+    samples, stages = len(inputs.z0), len(method.b)
+    a, by_steps = np.zeros(inputs.z0.shape, inputs.z0.dtype), (-steps).argsort(kind="stable")
+    chunk = lanes_at_once(2 * stages, inputs.z0[None])  # slopes and their cotangents
+    work = partial(_sweep, solution, zs_bar, by_steps, a)
+    p_bar, *others = in_chunks(work, samples, chunk)
+    for other in others:  # in the order of the chunks
+        p_bar += other
+    own = (steps > 0) + _first_slopes_after_jumps(solution)
+    return a, p_bar, steps * (stages - 1) + own if method.fsal else steps * stages
 
 
-def _start(solution: Solution, sample: Array) -> tuple[Sweep, Flat]:
-    """Put the given samples into lanes, each behind its last step."""
-    counts, s, z0 = solution._samples, len(solution._method.b), solution._inputs.z0
-    n, dtype = len(sample), z0.dtype
-    rows = np.zeros((K + 2 * s + 4, n, z0.shape[1]), dtype)
-    last = np.full(n, solution._inputs.ts.shape[1] - 1)
-    t, stage_t = np.empty((2, n))
-    lanes = sample, counts["accepted"][sample], counts["record"][sample], last, t, stage_t, np.empty(n, dtype)
-    x, k_bar, rest = rows[: K + s], rows[K + s : -4], rows[-4:]
-    flat = rows.reshape(len(rows), -1)
-    return Sweep(*lanes, x, k_bar, *rest), Flat(flat[: K + s], flat[K + s : -4], flat[-4], flat[-3], flat[-2])
+def _sweep(
+    solution: Solution, zs_bar: Array, by_steps: Array, a: Array, chosen: slice, interrupted: Callable[[], bool]
+) -> Array:
+    """Backpropagate through the steps of the chosen samples: fill their rows of a, and return p_bar (P,)."""
+    inputs, method, members = solution._inputs, solution._method, by_steps[chosen]
+    kernel, dtype = inputs.field.kernel("vjp", a.dtype), a.dtype
+    p_bar, work = np.zeros(inputs.field.n_params, dtype), np.empty(kernel.work_size, dtype)
+    n, started, size = len(members), False, a.shape[1]
+    lanes, t = _attributes(np.empty(n, LANE)), np.empty(n)
+    rows = np.empty((K + 2 * len(method.b) + method.interpolant.shape[1] + len(OTHERS), n * size), dtype)
+    while n > 0 and not interrupted():
+        n = go_back(
+            n, started, kernel.callee, inputs.p, p_bar, work, method, solution._options.fixed, inputs.ts, zs_bar,
+            solution._records, solution._samples, members, lanes, t, rows, a,
+        )  # fmt: skip
+        started = True
+    if n < 0:
+        (cause, text), method_name, at = CAUSES[KERNEL_FAILED], solution._options.method, float(lanes["t"][0])
+        raise SolverError(
+            f"discrete: {method_name} stopped at t = {at:.6g}: {text}", t=at, method=method_name, cause=cause
+        )
+    return p_bar
+
+
+def _first_slopes_after_jumps(solution: Solution) -> Array | int:
+    """Return how many first slopes of later steps are not the last of the step before, for every sample (B,)."""
+    if not solution._options.jump_ts:
+        return 0
+    steps = solution._records.steps[: solution._records.count[0]]
+    after = (steps["first"] != steps["t"]) & (steps["previous"] >= 0)
+    return np.bincount(steps["sample"][after], minlength=len(solution._samples))
 
 
 @driver
-def go_back(n, callee, p, p_bar, work, method, lands, ts, zs_bar, records, sweep, flat):
+def go_back(
+    n, started, callee, p, p_bar, work, method, lands, ts, zs_bar, records, samples, members, lanes, t, rows, a
+):  # fmt: skip
     """Take the first n lanes back, step by step; return how many have steps left after `ROUNDS`, or -1 on failure."""
-    stages, size = method.b.shape[0], sweep.x.shape[2]
-    done = DONE
+    stages, size, done = method.b.shape[0], a.shape[1], DONE
+    sweep = divide(stages, method.interpolant.shape[1], lanes, t, rows)
+    if not started:
+        n = start(n, ts, samples, members, sweep)
     for _ in range(ROUNDS):
-        load(n, method.fsal, records, sweep)
-        seed(n, method.interpolant, lands, ts, zs_bar, sweep)
-        rest = n  # lanes that have further steps
-        while rest > 0 and sweep.left[rest - 1] == 0:
-            rest -= 1
-        if not method.fsal:
-            spread(method.b, stages, 0, n * size, flat.x, flat.y_bar, flat.k_bar)
-        for q in range(stages - 1, -1, -1):
-            # The first slope of a step is the last of the step before, where its cotangent is carried to.
-            start = rest if method.fsal and q == 0 else 0
-            if start < n:
-                stage(start, n, method.A[q], q, method.c[q], sweep, flat.x)
-                done = min(done, pull(start, n, callee, q, p, p_bar, work, sweep))
-                # With FSAL, the state of the last stage is y1.
-                collect(start * size, n * size, method.fsal and q == stages - 1, flat)
-                spread(method.A[q], q, start * size, n * size, flat.x, flat.z_bar, flat.k_bar)
-        for i in range(n * size):
-            flat.y_bar[i] += flat.direct[i]
-        n = rest
         if n == 0 or done != DONE:
             break
+        rest = load(n, size, method.fsal, records, sweep)
+        if seed(n, size, method.interpolant, lands, ts, zs_bar, sweep):
+            for j in range(method.interpolant.shape[1]):
+                distribute(method.interpolant[:, j], stages, 0, n * size, sweep.c_bar[j], sweep.k_bar)
+        if not method.fsal:
+            spread(method.b, stages, 0, n * size, sweep, sweep.y_bar)
+        for q in range(stages - 1, -1, -1):
+            # The first slope of a step is the last of the step before, where its cotangent is carried to.
+            first = rest if method.fsal and q == 0 else 0
+            if first < n:
+                stage(first, n, size, method.A[q], q, method.c[q], sweep)
+                done = min(done, pull(first, n, size, callee, q, p, p_bar, work, sweep))
+                # With FSAL, the state of the last stage is y1.
+                collect(first * size, n * size, method.fsal and q == stages - 1, sweep)
+                spread(method.A[q], q, first * size, n * size, sweep, sweep.z_bar)
+        if method.fsal:  # but not behind a jump
+            done = min(done, pull_behind_jumps(rest, size, method, callee, p, p_bar, work, sweep))
+        finish(rest, n, size, sweep, a)
+        n = rest
     return n if done == DONE else -1
 
 
 @core
-def pull(start, n, callee, q, p, p_bar, work, sweep):
-    """Evaluate ``y_q_bar = k_q_bar f_z`` into z_bar and add ``k_q_bar f_theta`` to p_bar; return `DONE` or 0."""
-    return call_vjp(callee, n - start, sweep.stage_t[start:], sweep.x[Y1, start:], sweep.k_bar[q, start:], p,
-                    sweep.dz[start:], sweep.t_bar[start:], sweep.z_bar[start:], p_bar, work)  # fmt: skip
+def divide(stages, powers, lanes, t, rows):
+    """Divide the workspace."""
+    x, k_bar = rows[: K + stages], rows[K + stages : K + 2 * stages]
+    c_bar, rest = rows[K + 2 * stages : K + 2 * stages + powers], rows[K + 2 * stages + powers :]
+    return Sweep(lanes, t, x, k_bar, c_bar, rest[0], rest[1], rest[2], rest[3], rest[4])
 
 
 @core
-def collect(start, stop, is_end, flat):
+def start(n, ts, samples, members, sweep):
+    """Put the samples into lanes, each behind its last step; return how many have made any."""
+    running = 0
+    for b in range(n):
+        lane, sample = sweep.lanes[b], samples[members[b]]
+        lane.sample, lane.left, lane.record, lane.output = members[b], sample.accepted, sample.record, ts.shape[1] - 1
+        if lane.left > 0:
+            running += 1
+    for i in range(sweep.y_bar.shape[0]):
+        sweep.y_bar[i] = 0.0
+        sweep.k_bar[0, i] = 0.0
+    return running
+
+
+@core
+def pull_behind_jumps(n, size, method, callee, p, p_bar, work, sweep):
+    """Pull through the first slopes that were evaluated anew behind a jump: the steps before do not share them."""
+    done = DONE
+    for b in range(n):
+        if sweep.lanes[b].t_first != sweep.lanes[b].t:
+            stage(b, b + 1, size, method.A[0], 0, 0.0, sweep)
+            done = min(done, pull(b, b + 1, size, callee, 0, p, p_bar, work, sweep))
+            collect(b * size, (b + 1) * size, False, sweep)
+            for i in range(b * size, (b + 1) * size):
+                sweep.k_bar[0, i] = 0.0
+    return done
+
+
+@core
+def pull(first, n, size, callee, q, p, p_bar, work, sweep):
+    """Evaluate ``y_q_bar = k_q_bar f_z`` into z_bar and add ``k_q_bar f_theta`` to p_bar; return `DONE` or 0."""
+    start, stop, shape = first * size, n * size, (n - first, size)
+    y, k_bar = sweep.x[Y1, start:stop].reshape(shape), sweep.k_bar[q, start:stop].reshape(shape)
+    dz, z_bar = sweep.dz[start:stop].reshape(shape), sweep.z_bar[start:stop].reshape(shape)
+    t, t_bar = sweep.t[first:n], sweep.t_bar[first:n]
+    return call_vjp(callee, n - first, t, y, k_bar, p, dz, t_bar, z_bar, p_bar, work)
+
+
+@core
+def collect(start, stop, is_end, sweep):
     """Add the cotangent of a stage state to that of the state; at the end of the step, their sum is what spreads."""
-    y_bar, z_bar = flat.y_bar[start:stop], flat.z_bar[start:stop]
+    y_bar, z_bar = sweep.y_bar[start:stop], sweep.z_bar[start:stop]
     for i in range(y_bar.shape[0]):
         y_bar[i] += z_bar[i]
         if is_end:
@@ -169,68 +224,105 @@ def collect(start, stop, is_end, flat):
 
 
 @core
-def load(n, fsal, records, sweep):
-    """Move every lane to its step before: state and slopes into x; k_bar is zero, but for what FSAL carries over."""
-    x, k_bar, stages = sweep.x, sweep.k_bar, sweep.k_bar.shape[0]
+def load(n, size, fsal, records, sweep):
+    """Move every lane to its step before: state and slopes into x; k_bar is zero, but for what FSAL carries over.
+
+    Returns how many lanes, the first ones, have further steps.
+    """
+    x, k_bar, stages, rest = sweep.x, sweep.k_bar, sweep.k_bar.shape[0], 0
+    for q in range(1, stages):
+        for i in range(n * size):
+            k_bar[q, i] = k_bar[0, i] if fsal and q == stages - 1 else 0.0
+    for i in range(n * size):
+        k_bar[0, i] = sweep.direct[i] = 0.0
+    for j in range(sweep.c_bar.shape[0]):
+        for i in range(n * size):
+            sweep.c_bar[j, i] = 0.0
     for b in range(n):
-        row = sweep.record[b]
+        lane = sweep.lanes[b]
+        row = lane.record
         step = records.steps[row]
-        sweep.left[b] -= 1
-        sweep.record[b], sweep.t[b], h = step.previous, step.t, step.h
-        for i in range(x.shape[2]):
-            x[Y, b, i] = records.rows[row, 0, i]
-            x[H, b, i] = h
-            sweep.direct[b, i] = 0.0
-            carried = k_bar[0, b, i]
+        lane.record, lane.t, lane.t_first, lane.t_last = step.previous, step.t, step.first, step.last
+        lane.left -= 1
+        rest += 1 if lane.left > 0 else 0
+        for i in range(size):
+            x[Y, b * size + i] = records.rows[row, 0, i]
+            x[H, b * size + i] = step.h
             for q in range(stages):
-                x[K + q, b, i] = records.rows[row, 1 + q, i]
-                k_bar[q, b, i] = 0.0
-            if fsal:
-                k_bar[stages - 1, b, i] = carried
+                x[K + q, b * size + i] = records.rows[row, 1 + q, i]
+    return rest
 
 
 @core
-def seed(n, interpolant, lands, ts, zs_bar, sweep):
-    """Add the cotangents of the outputs that each lane's step has written (emit in solvers/advance.py)."""
-    last = ts.shape[1] - 1
+def seed(n, size, interpolant, lands, ts, zs_bar, sweep):
+    """Add the cotangents of the outputs that each lane's step has written (emit in solvers/advance.py).
+
+    Returns whether any of them was inside a step.
+    """
+    last, inside = ts.shape[1] - 1, False
     for b in range(n):
-        sample = sweep.sample[b]
-        t, h = sweep.t[b], sweep.x[H, b, 0]
-        row, direction = sample if ts.shape[0] > 1 else 0, math.copysign(1.0, h)
-        while sweep.output[b] > 0 and (ts[row, sweep.output[b]] - t) * direction > 0.0:
-            j = sweep.output[b]
-            sweep.output[b] -= 1
-            if lands or j == last:
-                for i in range(zs_bar.shape[2]):
-                    sweep.y_bar[b, i] += zs_bar[j, sample, i]
+        lane, at = sweep.lanes[b], b * size
+        h = sweep.x[H, at]
+        row, direction = lane.sample if ts.shape[0] > 1 else 0, math.copysign(1.0, h)
+        while lane.output > 0 and (ts[row, lane.output] - lane.t) * direction > 0.0:
+            bar, output = zs_bar[lane.output, lane.sample], lane.output
+            lane.output -= 1
+            if lands or output == last:
+                for i in range(size):
+                    sweep.y_bar[at + i] += bar[i]
                 continue
-            for q in range(interpolant.shape[0]):
-                weight = h * interpolation_weight(interpolant, q, (ts[row, j] - t) / h)
-                for i in range(zs_bar.shape[2]):
-                    sweep.k_bar[q, b, i] += weight * zs_bar[j, sample, i]
-            for i in range(zs_bar.shape[2]):
-                sweep.direct[b, i] += zs_bar[j, sample, i]
+            inside = True
+            theta = (ts[row, output] - lane.t) / h
+            weight = h
+            for j in range(interpolant.shape[1]):
+                weight *= theta
+                for i in range(size):
+                    sweep.c_bar[j, at + i] += weight * bar[i]
+            for i in range(size):
+                sweep.direct[at + i] += bar[i]
+    return inside
 
 
 @core
-def stage(start, n, weights, count, c, sweep, x):
-    """Compute time and state of a stage again, for the lanes from start to n."""
-    size = sweep.x.shape[2]
-    combine(x, weights, count, start * size, n * size, x[Y1])
-    add_scaled(x, start * size, n * size, x[Y1])
-    for b in range(start, n):
-        sweep.stage_t[b] = sweep.t[b] + c * x[H, b * size]
+def stage(first, n, size, weights, count, c, sweep):
+    """Compute time and state of a stage again, for the lanes from first to n."""
+    x = sweep.x
+    combine(x, weights, count, first * size, n * size, x[Y1])
+    add_scaled(x, first * size, n * size, x[Y1])
+    for b in range(first, n):
+        lane = sweep.lanes[b]
+        if c == 1.0:
+            sweep.t[b] = lane.t_last
+        else:
+            sweep.t[b] = lane.t_first if c == 0.0 else lane.t + c * x[H, b * size]
 
 
 @core
-def spread(weights, count, start, stop, x, y_bar, k_bar):
+def spread(weights, count, start, stop, sweep, y_bar):
     """Add ``h weights_r y_bar`` to the cotangents of the first slopes, over the elements from start to stop."""
-    h, cotangent, scaled = x[H, start:stop], y_bar[start:stop], x[SPARE, start:stop]
+    h, cotangent, scaled = sweep.x[H, start:stop], y_bar[start:stop], sweep.x[SPARE, start:stop]
     for i in range(scaled.shape[0]):
         scaled[i] = h[i] * cotangent[i]
+    distribute(weights, count, start, stop, sweep.x[SPARE], sweep.k_bar)
+
+
+@core
+def distribute(weights, count, start, stop, bar, k_bar):
+    """Add ``weights_r bar`` to the cotangents of the first slopes, over the elements from start to stop."""
+    source = bar[start:stop]
     for r in range(count):
         weight = weights[r]
         if weight != 0.0:
             total = k_bar[r, start:stop]
             for i in range(total.shape[0]):
-                total[i] += weight * scaled[i]
+                total[i] += weight * source[i]
+
+
+@core
+def finish(rest, n, size, sweep, a):
+    """Add what did not go through the slopes, and hand over the results of the lanes that have no further steps."""
+    for i in range(n * size):
+        sweep.y_bar[i] += sweep.direct[i]
+    for b in range(rest, n):
+        for i in range(size):
+            a[sweep.lanes[b].sample, i] = sweep.y_bar[b * size + i]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,14 +14,17 @@ from numpy.typing import ArrayLike, NDArray
 from nodeedu.sensitivity.backsolve import backsolve
 from nodeedu.sensitivity.discrete import discrete
 from nodeedu.sensitivity.forward import forward
+from nodeedu.sensitivity.reversible import require_reversible, reversible
 from nodeedu.solvers.arguments import Inputs, Options, check_cotangents, check_inputs, check_options
 from nodeedu.solvers.callables import CallableField
+from nodeedu.solvers.lanes import copy_samples
 from nodeedu.solvers.methods import algorithm
 from nodeedu.solvers.solution import Solution
 from nodeedu.solvers.solve import require_success, solve
+from nodeedu.solvers.tally import Tally, make_tally
 
 Array = NDArray[Any]
-METHODS = ("discrete", "backsolve", "forward")
+METHODS = ("discrete", "backsolve", "forward", "reversible")
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class GradientStats:
         Trial steps of the backward solve, or those that were differentiated.
     stored_states : int
         States and slopes of D numbers that were kept for the backward pass: the memory ledger.
+    tally : Tally
+        The tally of the forward solve, with nfev_backward as "adjoint": the sum of nfev and nfev_backward.
     """
 
     nfev: Any
@@ -44,6 +50,7 @@ class GradientStats:
     accepted: Any
     rejected: Any
     stored_states: int
+    tally: Tally
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,17 +63,24 @@ class Gradients:
         dL/dz0, in the shape of z0; it includes the observation at t0.
     theta : object
         dL/dtheta, in the structure of theta.
-    stats : GradientStats
-        What it has cost.
     """
 
     z0: Array
     theta: Any
-    stats: GradientStats
     _inputs: Inputs = field(repr=False)
+    _ledger: tuple[Array, Array, Array, int] = field(repr=False)  # what `stats` is made from
     _zs: Array = field(repr=False)  # (T, B, D)
     _zs_bar: Array = field(repr=False)  # (T, B, D)
     _a: Array = field(repr=False)  # (B, D), a(t0+)
+
+    @cached_property
+    def stats(self) -> GradientStats:
+        """What it has cost."""
+        forward_counts, nfev_backward, counts, stored = self._ledger
+        batched = self._inputs.batched
+        columns = [forward_counts["nfev"], nfev_backward, counts["accepted"], counts["rejected"]]
+        tally = make_tally(forward_counts, batched, adjoint=nfev_backward)
+        return GradientStats(*(each if batched else int(each[0]) for each in columns), stored, tally)
 
     @cached_property
     def ts(self) -> Array:
@@ -100,6 +114,10 @@ def gradients(
     max_step: float = math.inf,
     max_steps: int = 100_000,
     solution: Solution | None = None,
+    controller: str = "I",
+    norm: str | Callable[[Array], float] = "rms",
+    jump_ts: ArrayLike | None = None,
+    min_step: float = 0.0,
 ) -> Gradients:
     """Compute the gradients of a loss L(z(t_0), ..., z(t_N)) with respect to z0, theta and ts.
 
@@ -115,13 +133,17 @@ def gradients(
         Parameters, of the structure that the field was made with.
     zs_bar : array
         dL/dz(t_i), in the shape of ``odeint(...).zs``, i = 0 included.
-    method : {"discrete", "backsolve", "forward"}
-        Backpropagation through the accepted steps; the adjoint ODE solved backwards; or forward sensitivity, which
-        costs one column for each number in z0 and theta.
+    method : {"discrete", "backsolve", "forward", "reversible"}
+        Backpropagation through the accepted steps; the adjoint ODE solved backwards; forward sensitivity, which costs
+        one column for each number in z0 and theta; or backpropagation that undoes the steps of a reversible or
+        symplectic solver and stores none.
     solver, rtol, atol, step_size, first_step, max_step, max_steps
         See `odeint`; they hold in both directions.
     solution : Solution, optional
         What `odeint` returned for the same field, z0, ts and theta, to save the forward solve. Its own options hold.
+    controller, norm, jump_ts, min_step
+        See `odeint`; they hold in both directions. The norm of z and of the adjoint is the larger of their norms. Jumps
+        are at given times: there is no gradient with respect to them.
 
     Returns
     -------
@@ -145,19 +167,21 @@ def gradients(
     if solution is not None:
         inputs, options = solution._inputs, solution._options
         _require_same(field, z0, ts, theta, inputs)
+        _require_uncut(solution)
     else:
         inputs = check_inputs(field, z0, ts, theta)
         options = check_options(
-            solver, rtol, atol, step_size, first_step, max_step, max_steps, shape=field.shape, called="solver"
-        )
+            solver, rtol, atol, step_size, first_step, max_step, max_steps, controller, field.shape, called="solver",
+            norm=norm, jump_ts=jump_ts, min_step=min_step,
+        )  # fmt: skip
     require_differentiable(options, method)
     bar = check_cotangents(zs_bar, inputs)
     if method == "forward":
         zs, a, p_bar, counts = forward(inputs, options, bar)
-        return _package(inputs, zs, a, p_bar, counts["nfev"], counts["nfev"] * 0, counts, 0, bar)
+        return _package(inputs, zs, a, p_bar, counts, counts["nfev"] * 0, counts, 0, bar)
     if solution is None or (method == "discrete" and solution._records is None):
         solution = solve(inputs, options, record=method == "discrete")
-        require_success(solution._samples, options, inputs.batched)
+        require_success(solution._samples, options, inputs.batched, diagnose=solution.diagnose)
     return differentiate(solution, bar, method)
 
 
@@ -170,25 +194,30 @@ def differentiate(solution: Solution, zs_bar: Array, method: str) -> Gradients:
         A successful solve.
     zs_bar : array (T, B, D)
         dL/dz(t_i), contiguous and of the dtype of the state.
-    method : {"discrete", "backsolve"}
+    method : {"discrete", "backsolve", "reversible"}
         How.
     """
     inputs, forward_counts, records = solution._inputs, solution._samples, solution._records
-    zs = solution.zs.reshape(zs_bar.shape)
+    zs = solution._states.reshape(zs_bar.shape)
     if method == "discrete":
         if records is None:
             raise ValueError("solution: got one without its steps, expected one of odeint(..., record=True)")
         backward = discrete if solution._options.tableau else algorithm(solution._options.method).backward
         a, p_bar, nfev = backward(solution, zs_bar)
         counts, stored = forward_counts, records.stored_states
+    elif method == "reversible":
+        a, p_bar, nfev, stored = reversible(solution, zs_bar)
+        counts = forward_counts
     else:
         a, p_bar, counts = backsolve(solution, zs_bar)
         nfev, stored = counts["nfev"], len(zs) * len(a)
-    return _package(inputs, zs, a, p_bar, forward_counts["nfev"], nfev, counts, stored, zs_bar)
+    return _package(inputs, zs, a, p_bar, forward_counts, nfev, counts, stored, zs_bar)
 
 
 def require_differentiable(options: Options, method: str) -> None:
     """Raise ValueError if a gradient method cannot differentiate a solver."""
+    if method == "reversible":
+        return require_reversible(options)
     if options.tableau is not None:
         return
     if method != "discrete":
@@ -198,24 +227,37 @@ def require_differentiable(options: Options, method: str) -> None:
 
 
 def _package(
-    inputs: Inputs, zs: Array, a: Array, p_bar: Array, nfev: Array, nfev_backward: Array, counts: Array, stored: int,
-    zs_bar: Array,
+    inputs: Inputs, zs: Array, a: Array, p_bar: Array, forward_counts: Array, nfev_backward: Array, counts: Array,
+    stored: int, zs_bar: Array,
 ) -> Gradients:  # fmt: skip
     """Give the results the shapes of the arguments."""
-    columns: list[Any] = [nfev, nfev_backward, counts["accepted"], counts["rejected"]]
-    if not inputs.batched:
-        columns = [int(column[0]) for column in columns]
-    stats = GradientStats(columns[0], columns[1], columns[2], columns[3], stored)
     z0_bar = (a + zs_bar[0]).reshape(inputs.state_shape)
-    return Gradients(z0_bar, inputs.field.unpack(p_bar), stats, inputs, zs, zs_bar, a)
+    so_far = copy_samples(forward_counts)  # a solution goes on counting when it is called
+    ledger = so_far, nfev_backward, so_far if counts is forward_counts else counts, stored
+    return Gradients(z0_bar, inputs.field.unpack(p_bar), inputs, ledger, zs, zs_bar, a)
 
 
 def _require_same(field: Any, z0: ArrayLike, ts: ArrayLike, theta: Any, inputs: Inputs) -> None:
     """Raise ValueError if the arguments are not those of a solution; what equals checked inputs needs no check."""
-    given = {"z0": z0, "ts": ts, "theta": field.pack(theta, inputs.z0.dtype)}
-    solved = {"z0": inputs.z0.reshape(inputs.state_shape), "ts": inputs.times, "theta": inputs.p}
-    wrong = [name for name in given if not np.array_equal(given[name], solved[name])]
+    pairs = {
+        "z0": (z0, inputs.z0.reshape(inputs.state_shape)),
+        "ts": (ts, inputs.times),
+        "theta": (field.pack(theta, inputs.z0.dtype), inputs.p),
+    }
+    wrong = [name for name, (given, solved) in pairs.items() if not _equal(given, solved)]
     if field is not inputs.field:
         wrong.insert(0, "field")
     if wrong:
         raise ValueError(f"solution: got that of another {' and '.join(wrong)}, expected one for these arguments")
+
+
+def _require_uncut(solution: Solution) -> None:
+    """Raise ValueError if an event has reset the state or ended the solve: its time depends on z0 and theta, too."""
+    if any(event.ends or event.after is not None for events in solution._occurrences or () for event in events):
+        raise ValueError("solution: got one that an event has reset or ended, expected one that runs through to ts[-1]")
+
+
+def _equal(given: Any, solved: Array) -> bool:
+    """Whether all numbers are equal; equal bytes tell it in a tenth of the time."""
+    alike = type(given) is np.ndarray and given.dtype == solved.dtype and given.shape == solved.shape
+    return (alike and given.tobytes() == solved.tobytes()) or np.array_equal(given, solved)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from nodeedu.sensitivity.tensors import holds_tensors, solve_on_tensors, values
 from nodeedu.solvers.arguments import check_inputs, check_options
+from nodeedu.solvers.events import solve_with_events
 from nodeedu.solvers.solution import Solution
 from nodeedu.solvers.solve import require_success, solve
 
@@ -28,6 +30,10 @@ def odeint(
     controller: str = "I",
     gradient: str = "discrete",
     record: bool = False,
+    norm: str | Callable[[NDArray[Any]], float] = "rms",
+    jump_ts: ArrayLike | None = None,
+    min_step: float = 0.0,
+    events: Callable[[float, NDArray[Any]], float] | Sequence[Callable[[float, NDArray[Any]], float]] | None = None,
 ) -> Solution:
     """Solve ``dz/dt = f(t, z, theta)``, z(ts[0]) = z0, for the states at the times ts; each sample has its own steps.
 
@@ -56,34 +62,63 @@ def odeint(
         Longest step.
     max_steps : int
         Most trial steps of a sample, rejected ones included.
-    controller : {"I", "PI"}
-        Step size control; PI for mildly stiff problems.
+    controller : {"I", "PI", "PID"}
+        Step size control; PI and PID for mildly stiff problems.
     gradient : {"discrete", "backsolve"}
         Where z0, ts or leaves of theta are Tensors, how the solve is differentiated; see `gradients`.
     record : bool
         Whether to keep the accepted steps, so that ``gradients(..., method="discrete", solution=sol)`` and ``sol(t)``
         need not solve again.
+    norm : {"rms", "max"} or callable
+        In place of the root mean square for rtol and atol: the largest component, or any ``norm(x) -> float`` of the
+        scaled error of one sample. What it raises comes back to you.
+    jump_ts : array (n,), optional
+        Times at which f is discontinuous; those outside the interval count for nothing. Steps end exactly there. f is
+        evaluated by one rounding before a jump and then anew by one rounding behind it, so that it need not say to
+        which side the jump belongs.
+    min_step : float
+        Shortest step; steps that land at a jump or the end may be shorter. One that fails is an error, never accepted.
+    events : callable or sequence of callables, optional
+        Functions ``g(t, z) -> float`` of one sample's state, which occur where they are zero; each sample has its own
+        events. A zero is noticed if g has another sign at the end of a step than at its start, and located by root
+        finding on the dense output. One at ts[0] does not count, as it would in SciPy. A function may have attributes:
+
+        - ``terminal``: True, or which occurrence (1, 2, ...) ends the solve. Later rows of zs are nan, and so is
+          ``sol(t)``; f is not evaluated beyond the step that holds the event.
+        - ``direction``: only count zeros at which g rises (> 0) or falls (< 0) in the order of the solve.
+        - ``reset``: a function ``reset(t, z) -> z`` that gives the state from which the solve goes on, with new steps.
+          At the time of the event, zs and ``sol(t)`` are the state after. An event that ends the solve resets nothing.
+
+        With events, methods are explicit Runge-Kutta methods, and all accepted steps are kept.
 
     Returns
     -------
     Solution
-        ``sol.zs``, ``sol.stats``, and ``sol(t)`` for dense output. With Tensors among z0, ts and theta, ``sol.zs`` is a
-        Tensor: the solve records itself.
+        ``sol.zs``, ``sol.stats``, ``sol(t)`` for dense output, ``sol.t_events`` and ``sol.z_events``. With Tensors
+        among z0, ts and theta, ``sol.zs`` is a Tensor: the solve records itself.
 
     Raises
     ------
     TypeError, ValueError
         If an argument is wrong; the message names it.
     SolverError
-        If the step limit is reached, the step size underflows, or the field is not finite.
+        If the step limit is reached, a step of the least size fails, the field is not finite, or the resets of an event
+        pile up. ``error.diagnosis`` says why and what to change, as ``sol.diagnosis`` does of a solve that struggled.
     """
     on_tensors = holds_tensors(z0, ts, theta)
     inputs = check_inputs(field, *map(values, (z0, ts, theta))) if on_tensors else check_inputs(field, z0, ts, theta)
     options = check_options(
-        method, rtol, atol, step_size, first_step, max_step, max_steps, controller, inputs.field.shape
-    )
+        method, rtol, atol, step_size, first_step, max_step, max_steps, controller, inputs.field.shape,
+        norm=norm, jump_ts=jump_ts, min_step=min_step,
+    )  # fmt: skip
+    if events is not None:
+        if on_tensors:
+            raise ValueError("events: got some together with Tensors; a solve with events has no gradient yet")
+        solution = solve_with_events(inputs, options, events)
+        require_success(solution._samples, options, inputs.batched, diagnose=solution.diagnose)
+        return solution
     if on_tensors:
         return solve_on_tensors(inputs, options, z0, ts, theta, gradient)
     solution = solve(inputs, options, record=record, dense=record)
-    require_success(solution._samples, options, inputs.batched)
+    require_success(solution._samples, options, inputs.batched, diagnose=solution.diagnose)
     return solution

@@ -24,6 +24,8 @@ METHODS = ("discrete", "backsolve")
 def holds_tensors(*arguments: Any) -> bool:
     """Whether an argument is a Tensor, or a structure that holds one."""
     for x in arguments:
+        if type(x) is np.ndarray:  # mostly, and the quickest to tell
+            continue
         if isinstance(x, Tensor) or (isinstance(x, (tuple, list)) and holds_tensors(*x)):
             return True
         if isinstance(x, dict) and holds_tensors(*x.values()):
@@ -66,7 +68,7 @@ def solve_on_tensors(inputs: Inputs, options: Options, z0: Any, ts: Any, theta: 
         )
     require_differentiable(options, gradient)
     solution = solve(inputs, options, record=gradient == "discrete")
-    require_success(solution._samples, options, inputs.batched)
+    require_success(solution._samples, options, inputs.batched, diagnose=solution.diagnose)
     leaves = [z0, *structure.leaves_like(theta, inputs.field.unpack(inputs.p)), ts]  # in the order of gradients
     wanted = [isinstance(leaf, Tensor) for leaf in leaves]
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 
 from nodeedu.solvers.core import core
-from nodeedu.solvers.dense_output import interpolation_weight
 from nodeedu.solvers.lanes import copy_lane
-from nodeedu.solvers.runge_kutta import SPARE, Y1, K, Y
+from nodeedu.solvers.runge_kutta import SPARE, Y1, K, Y, combine
 from nodeedu.solvers.status import SUCCESS
-from nodeedu.solvers.trial_step import stage_states
+from nodeedu.solvers.trial_step import stage_states, stage_time
 
 
 @core
@@ -21,6 +20,7 @@ def record(n, stages, x, lanes, records):
         if lane.ratio <= 1.0:
             step = records.steps[count]
             step.t, step.h, step.sample, step.previous = lane.t, lane.step, lane.sample, lane.record
+            step.first, step.last = stage_time(0.0, lane), stage_time(1.0, lane)
             lane.record = count
             for i in range(x.shape[3]):
                 records.rows[count, 0, i] = x[Y, 0, b, i]
@@ -32,9 +32,9 @@ def record(n, stages, x, lanes, records):
 
 
 @core
-def emit(n, interpolant, lands, ts, x, lanes, outputs):
+def emit(n, interpolant, lands, ts, x, flat, lanes, outputs):
     """Write the outputs that the accepted steps have reached, and end the lanes that have reached their last."""
-    last = ts.shape[1] - 1
+    last, expanded = ts.shape[1] - 1, False
     for b in range(n):
         lane = lanes[b]
         if not lane.ratio <= 1.0:
@@ -49,7 +49,10 @@ def emit(n, interpolant, lands, ts, x, lanes, outputs):
                     for i in range(x.shape[3]):
                         out[m, i] = x[Y1, m, b, i]
             else:
-                interpolate(interpolant, (ts[row, lane.output] - lane.t) / lane.step, lane.step, b, x, out)
+                if not expanded:
+                    expand(n, interpolant, x, flat)
+                    expanded = True
+                interpolate(interpolant.shape, (ts[row, lane.output] - lane.t) / lane.step, lane.step, b, x, out)
             lane.output += 1
             lane.substep = 0.0
         if lane.output > last:
@@ -57,16 +60,26 @@ def emit(n, interpolant, lands, ts, x, lanes, outputs):
 
 
 @core
-def interpolate(interpolant, theta, step, b, x, out):
-    """Write the state of a lane at ``t + theta h`` to out (M, D); see dense_output.py."""
+def expand(n, interpolant, x, flat):
+    """Set the rows behind the slopes to ``c_j = sum_q P_qj k_q``, so that ``z = y + h sum_j theta^j c_j`` in a step."""
+    _, blocks, samples, size = x.shape
+    stages, powers = interpolant.shape
+    for j in range(powers):
+        for m in range(blocks):
+            start = m * samples * size
+            combine(flat, interpolant[:, j], stages, start, start + n * size, flat[K + stages + j])
+
+
+@core
+def interpolate(shape, theta, step, b, x, out):
+    """Write the state of a lane at ``t + theta h`` to out (M, D); shape (s, m) is that of the interpolant."""
+    stages, powers = shape
     for m in range(x.shape[1]):
         for i in range(x.shape[3]):
-            out[m, i] = x[Y, m, b, i]
-    for q in range(interpolant.shape[0]):
-        weight = step * interpolation_weight(interpolant, q, theta)
-        for m in range(x.shape[1]):
-            for i in range(x.shape[3]):
-                out[m, i] += weight * x[K + q, m, b, i]
+            total = 0.0
+            for j in range(powers - 1, -1, -1):
+                total = (total + x[K + stages + j, m, b, i]) * theta
+            out[m, i] = x[Y, m, b, i] + step * total
 
 
 @core
@@ -78,7 +91,8 @@ def accept(n, stages, fsal, x, flat, lanes):
         if lane.ratio <= 1.0:
             accepted += 1
             lane.t = lane.t1
-            lane.known = fsal
+            lane.beyond = lane.ahead
+            lane.known = fsal and lane.beyond == 0.0  # the last slope belongs to the near side of a jump
     _, blocks, samples, size = x.shape
     if accepted == n:  # all at once: half the time of a small batch went into one lane after the other
         for m in range(blocks):
@@ -115,7 +129,7 @@ def gather_nodes(n, x, flat, lanes, adjoint):
             lane = lanes[b]
             if lane.ratio <= 1.0:
                 weight = -lane.step * adjoint.omega[q]
-                adjoint.t[rows] = lane.t + adjoint.nodes[q] * lane.step
+                adjoint.t[rows] = stage_time(adjoint.nodes[q], lane)
                 for i in range(x.shape[3]):
                     adjoint.z[rows, i] = x[SPARE, 0, b, i]
                     adjoint.a[rows, i] = weight * x[SPARE, 1, b, i]

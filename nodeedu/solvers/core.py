@@ -18,9 +18,9 @@ def core(function):
     if not JIT:
         function.py_func = function
         return function
-    return numba.njit(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, **STRICT)
+    return numba.njit(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False, **STRICT)
 
 
 def driver(function):
     """Compile a function that Python calls; without numba it is as silent about overflow as machine code."""
-    return jit(function) if JIT else np.errstate(all="ignore")(function)
+    return jit(_nrt=False)(function) if JIT else np.errstate(all="ignore")(function)

@@ -29,20 +29,35 @@ LANE = np.dtype([
     ("h", "f8"),          # the size that the controller chose
     ("ratio", "f8"),      # error ratio of the trial step
     ("old_ratio", "f8"),  # of the last accepted step
+    ("older_ratio", "f8"),  # of the one before
+    ("beyond", "f8"),     # what is added to t for the first slope: not 0 where t is a jump
+    ("ahead", "f8"),      # what is subtracted from t1 for the last slope: not 0 where t1 is a jump
     ("substep", "f8"),    # steps since the last output time
     ("sample", "i8"),     # which sample it is
     ("record", "i8"),     # row of the record of its last accepted step, or -1
     ("output", "i8"),     # index of its next output time
+    ("jump", "i8"),       # how many jumps are behind it
     ("known", "i8"),      # whether its first slope is known
     ("rejected", "i8"),   # whether its last trial step was rejected
     ("fate", "i8"),       # RUNNING or how it ended (status.py)
 ])
+# Every evaluation of f counts in nfev and, by its purpose, in one f_..., unless it belongs to an accepted step: the
+# rest are those. So it is for all methods; tally.py says which purpose is which.
 SAMPLE = np.dtype([
     ("t", "f8"),          # where it ended
     ("h", "f8"),          # the step size that would have been tried next
     ("nfev", "i8"),
-    ("accepted", "i8"),
+    ("f_rejected", "i8"),
+    ("f_initial", "i8"),
+    ("f_dense", "i8"),
+    ("f_event", "i8"),
+    ("f_newton", "i8"),
+    ("f_adjoint", "i8"),
+    ("f_trace", "i8"),
+    ("accepted", "i8"),   # steps
     ("rejected", "i8"),
+    ("njev", "i8"),       # Jacobians and LU decompositions of implicit methods
+    ("nlu", "i8"),
     ("status", "i8"),
     ("component", "i8"),  # the first non-finite component where it failed, or -1
     ("record", "i8"),     # row of the record of its last accepted step, or -1
@@ -50,6 +65,8 @@ SAMPLE = np.dtype([
 STEP = np.dtype([         # an accepted step
     ("t", "f8"),
     ("h", "f8"),          # signed
+    ("first", "f8"),      # time of its first slope: t, or just beyond a jump
+    ("last", "f8"),       # time of slopes at its end: the end, or just before a jump
     ("sample", "i8"),
     ("previous", "i8"),   # row of the record of the same sample's step before, or -1: a linked list for each sample
 ])
@@ -65,8 +82,14 @@ class Control(NamedTuple):
     max_step: float
     max_steps: int
     rtol: float
-    exponent: float  # 1/q and the damping of step_control.py
-    damping: float
+    min_step: float
+    exponent: float  # 1/q, and the others of step_control.py
+    beta1: float
+    beta2: float
+    beta3: float
+    norm: int  # RMS, MAX or OWN of norms.py
+    callee: Any  # of the user's own norm, as of a kernel
+    jumps: Array  # (J,) increasing: where steps end and the first slope is evaluated anew
 
 
 class Records(NamedTuple):
@@ -108,15 +131,17 @@ def _new_lanes(n: int) -> bytes:  # bytes, as NumPy copies records field by fiel
     """Put sample b into lane b."""
     lanes = np.zeros(n, LANE)
     lanes["sample"] = np.arange(n)
-    lanes["output"], lanes["old_ratio"], lanes["fate"], lanes["record"] = 1, 1.0, RUNNING, -1
+    lanes["output"], lanes["fate"], lanes["record"] = 1, RUNNING, -1
+    lanes["old_ratio"] = lanes["older_ratio"] = 1.0
     return lanes.tobytes()
 
 
-def make_lanes(first: int, starts: Array, first_steps: Array) -> Array:
+def make_lanes(first: int, starts: Array, first_steps: Any) -> Array:
     """Let sample ``first + b`` start in lane b, at starts (n,); a first step of 0 is chosen by the solver."""
     lanes = _attributes(np.frombuffer(bytearray(_new_lanes(len(starts))), LANE))
     lanes["t"], lanes["h"] = starts, first_steps
-    lanes["sample"] += first
+    if first:
+        lanes["sample"] += first
     return lanes
 
 
@@ -132,9 +157,17 @@ def make_samples(n: int) -> Array:
     return _attributes(np.frombuffer(bytearray(_new_samples(n)), SAMPLE))
 
 
-def make_rows(y0: Array, stages: int, atol: Any) -> Array:
-    """Allocate the array x of runge_kutta.py as (rows, M, B, D), with state and tolerance filled in."""
-    x = np.empty((K + max(stages, 2), *y0.shape), y0.dtype)  # two slopes at least: the second takes in newcomers'
+def copy_samples(samples: Array) -> Array:
+    """Copy the counters: as bytes, as NumPy copies records field by field."""
+    return np.frombuffer(bytearray(samples), SAMPLE)
+
+
+def make_rows(y0: Array, stages: int, atol: Any, powers: int) -> Array:
+    """Allocate the array x of runge_kutta.py as (rows, M, B, D), with state and tolerance filled in.
+
+    Behind the slopes come as many rows as dense output has powers of theta.
+    """
+    x = np.empty((K + max(stages + powers, 2), *y0.shape), y0.dtype)  # the second slope takes in newcomers', too
     x[Y], x[ATOL] = y0, atol
     return x
 
@@ -150,6 +183,31 @@ def grow(records: Records) -> Records:
     larger = make_records(2 * n, records.rows.shape[1] - 1, records.rows.shape[2], records.rows.dtype)
     larger.steps[:n], larger.rows[:n] = records.steps, records.rows
     return larger._replace(count=records.count)
+
+
+def join(parts: list[tuple[slice, Records]], samples: Array) -> Records:
+    """Return the records of chunks as one, with ``record`` of samples (B,) of SAMPLE pointing into it."""
+    if len(parts) == 1:
+        return parts[0][1]
+    total, steps, rows = 0, [], []
+    for members, records in parts:
+        count = int(records.count[0])
+        own, last = records.steps[:count], samples["record"][members]
+        own["previous"][own["previous"] >= 0] += total
+        last[last >= 0] += total
+        steps.append(own)
+        rows.append(records.rows[:count])
+        total += count
+    return Records(np.array([total]), _attributes(np.concatenate(steps)), np.concatenate(rows))
+
+
+def own_scratch(adjoint: Adjoint, n: int) -> Adjoint:
+    """Return a copy that writes to arrays of its own, for a chunk of n samples."""
+    (_, _, size), real, rows = adjoint.zs.shape, adjoint.zs.dtype, len(adjoint.nodes) * n
+    z, a = np.empty((2, rows, size), real)
+    return adjoint._replace(
+        p_bar=np.zeros_like(adjoint.p_bar), t=np.empty(rows), z=z, a=a, work=np.empty_like(adjoint.work)
+    )
 
 
 @core

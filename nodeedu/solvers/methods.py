@@ -5,7 +5,9 @@ Methods that share an algorithm are a family. Its module has two functions,
     solve(inputs, options, record) -> Solution        record: keep what `backward` needs in ``solution._records``
     backward(solution, zs_bar) -> (a, p_bar, nfev)    backpropagation through the steps, see sensitivity/discrete.py
 
-and may leave out the second; then its methods have no discrete gradient.
+and may leave out the second; then its methods have no discrete gradient. Methods whose steps can be undone have, too,
+
+    reverse(solution, zs_bar) -> (a, p_bar, nfev, z0)    the same without records, see sensitivity/reversible.py
 """
 
 from __future__ import annotations
@@ -35,7 +37,20 @@ class Family:
     adaptive: tuple[str, ...] = ()
 
 
-FAMILIES: tuple[Family, ...] = ()
+FAMILIES: tuple[Family, ...] = (
+    Family("multistep", fixed=tuple(f"adams_{kind}{k}" for kind in ("bashforth", "moulton") for k in ("", *"12345"))),
+    Family("adams", adaptive=("adams",)),
+    Family(
+        "implicit",
+        fixed=("implicit_euler", "trapezoid", "implicit_midpoint", "gauss_legendre4"),
+        adaptive=("radau5",),
+    ),
+    Family("symplectic", fixed=("symplectic_euler", "stormer_verlet", "yoshida4")),
+    Family(  # reversible_heun is a method of its own, not the wrapper around heun
+        "reversible",
+        fixed=("reversible_heun", *("reversible_" + name for name in tableaus.names() if name != "heun")),
+    ),
+)
 
 
 @cache

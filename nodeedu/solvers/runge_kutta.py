@@ -14,7 +14,6 @@ allocation, exceptions or reordered sums, so that plain Python, machine code and
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -102,8 +101,8 @@ def add_scaled(x, start, stop, out):
 
 
 @core
-def error_squares(x, rtol, start, stop):
-    """Turn ``x[SPARE] = sum_i e_i k_i`` into the squares of ``error / (atol + rtol max(|y|, |y1|))``."""
+def scale_errors(x, rtol, start, stop):
+    """Turn ``x[SPARE] = sum_i e_i k_i`` into ``error / (atol + rtol max(|y|, |y1|))``."""
     y, y1, h = x[Y, start:stop], x[Y1, start:stop], x[H, start:stop]
     atol, error = x[ATOL, start:stop], x[SPARE, start:stop]
     for i in range(error.shape[0]):
@@ -111,25 +110,12 @@ def error_squares(x, rtol, start, stop):
         scale = atol[i] + rtol * (size if size > new_size else new_size)  # this order: a nan in y1 comes through
         value = h[i] * error[i]
         # No error over no scale (atol = 0, a component that stays 0) is no error; 0 * inf makes an infinite y1 a nan.
-        ratio = (value / scale if value != 0.0 else value) + 0.0 * scale
-        error[i] = ratio * ratio
+        error[i] = (value / scale if value != 0.0 else value) + 0.0 * scale
 
 
 @core
-def root_mean(squares, start, stop):
-    """Return the root of the mean of squares[start:stop]."""
-    total = 0.0
-    for i in range(start, stop):
-        total += squares[i]
-    return math.sqrt(total / (stop - start))
-
-
-@core
-def scaled_norm(x, values, rtol, start, stop):
-    """Return the root of the mean square of ``values / (atol + rtol |y|)`` over the elements from start to stop."""
-    total = 0.0
+def scale_values(x, values, rtol, start, stop):
+    """Set ``x[SPARE] = values / (atol + rtol |y|)`` over the elements from start to stop."""
     for i in range(start, stop):
         value = values[i]
-        ratio = value / (x[ATOL, i] + rtol * abs(x[Y, i])) if value != 0.0 else value
-        total += ratio * ratio
-    return math.sqrt(total / (stop - start))
+        x[SPARE, i] = value / (x[ATOL, i] + rtol * abs(x[Y, i])) if value != 0.0 else value

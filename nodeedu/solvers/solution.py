@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nodeedu.solvers.arguments import Inputs, Options, real_array
+from nodeedu.solvers.diagnosis_record import Diagnosis
 from nodeedu.solvers.runge_kutta import Method
+from nodeedu.solvers.tally import Tally, make_tally
 
 Array = np.ndarray
 
@@ -30,6 +32,10 @@ class Stats:
         0 is success.
     path : str
         "traced", "njit" or "python": what the vector field is.
+    tally : Tally
+        Evaluations by purpose (accepted, rejected, initial, dense, event, newton, adjoint, trace): they add up to nfev.
+    njev, nlu : int or array
+        Jacobians and LU decompositions of implicit methods, else 0. What differences for a Jacobian take is in nfev.
     """
 
     nfev: Any
@@ -37,12 +43,16 @@ class Stats:
     rejected: Any
     status: Any
     path: str
+    tally: Tally
+    njev: Any
+    nlu: Any
 
 
 def make_stats(samples: Array, batched: bool, path: str) -> Stats:
     """Give the counters of samples (B,) of SAMPLE as arrays, or as ints where there is no batch."""
-    counters = [samples[name] for name in ("nfev", "accepted", "rejected", "status")]
-    return Stats(*(each if batched else int(each[0]) for each in counters), path)
+    counters = [samples[name] for name in ("nfev", "accepted", "rejected", "status", "njev", "nlu")]
+    *columns, njev, nlu = (each.copy() if batched else int(each[0]) for each in counters)
+    return Stats(*columns, path, make_tally(samples, batched), njev, nlu)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +62,12 @@ class Solution:
     Parameters
     ----------
     zs : array (T, *shape) or (T, B, *shape)
-        States; zs[0] is z0. `gradients(..., solution=sol)` reads them: change a copy, not these.
+        States; zs[0] is z0. They are yours to change: `gradients(..., solution=sol)` reads a copy.
     ts : array (T,) or (B, T)
         Output times.
+    t_events, z_events : list or None
+        For each event, the times (n,) and the states (n, *shape) at which it occurred, before any reset; for a batch,
+        a list of such arrays, one a sample. None if no events were given.
     """
 
     zs: Array
@@ -65,11 +78,30 @@ class Solution:
     _method: Method | None = field(repr=False)  # of an explicit Runge-Kutta method
     _records: Any = field(repr=False)  # what `discrete` needs, or None
     _make_interpolant: Callable[[], Callable[[Array], Array]] = field(repr=False)  # of dense output, (n,) -> (n, B, D)
+    t_events: Any = field(default=None, repr=False)
+    z_events: Any = field(default=None, repr=False)
+    _occurrences: Any = field(default=None, repr=False)  # of events: for each sample a list of events_watch.Occurrence
+    _states: Array = field(default=None, repr=False)  # type: ignore[assignment]  # zs as they were solved
+
+    def __post_init__(self) -> None:
+        if self._states is None:
+            object.__setattr__(self, "_states", self.zs.copy())
+
+    @property
+    def stats(self) -> Stats:
+        """Counts of the solve, and of the second one that ``sol(t)`` may have made: as "dense" in tally and nfev."""
+        return make_stats(self._samples, self._inputs.batched, getattr(self._inputs.field, "path", "traced"))
 
     @cached_property
-    def stats(self) -> Stats:
-        """Counts of the solve."""
-        return make_stats(self._samples, self._inputs.batched, getattr(self._inputs.field, "path", "traced"))
+    def diagnosis(self) -> Diagnosis:
+        """Why the solve failed or struggled, or that it is healthy; see diagnosis.py. It solves once more."""
+        return self.diagnose()
+
+    def diagnose(self, sample: int | None = None) -> Diagnosis:
+        """Explain one sample of a batch: by default the first that failed, or else that with the most trial steps."""
+        from nodeedu.solvers.diagnosis import diagnose  # which imports this module
+
+        return diagnose(self, sample)
 
     def __call__(self, t: ArrayLike) -> Array:
         """Interpolate by the dense output of the method.

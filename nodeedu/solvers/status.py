@@ -8,6 +8,8 @@ TOO_MANY_STEPS = 1
 UNDERFLOW = 2
 NON_FINITE = 3
 KERNEL_FAILED = 4
+MIN_STEP = 5
+NEWTON_FAILED = 6
 
 # The short name of each cause (`SolverError.cause`), and what to tell the user.
 CAUSES: dict[int, tuple[str, str]] = {
@@ -27,5 +29,15 @@ CAUSES: dict[int, tuple[str, str]] = {
     KERNEL_FAILED: (
         "kernel failed",
         "kernel failed; the compiled vector field raised an exception, which it can only print",
+    ),
+    MIN_STEP: (
+        "min_step",
+        "min_step; a step of the least size, min_step = {min_step}, still fails the error test; lower min_step, loosen "
+        "rtol and atol, name a discontinuity in jump_ts, or take an implicit method if the problem is stiff",
+    ),
+    NEWTON_FAILED: (
+        "Newton did not converge",
+        "Newton did not converge; the equations of an implicit step have no solution near its start, or the field is "
+        "not smooth there; take shorter steps (step_size), or radau5, which chooses its own",
     ),
 }

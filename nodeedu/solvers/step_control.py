@@ -1,9 +1,17 @@
 """Step size control: the factor after a trial step, the first step, and the number of fixed steps.
 
-With the error ratio r (r <= 1 accepts), the I controller sets ``h <- h * 0.9 r^(-1/q)``; the PI controller damps it by
-the ratio of the step before, ``0.9 r^(-0.85/q) r_old^(0.2/q)``, which suits mildly stiff problems. q is one more than
-the order of the error estimate. Both as in Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, II.4,
-and Hairer & Wanner II, IV.2 (there beta = 0.04 for q = 5).
+With the error ratios r, r_1, r_2 of this accepted step and the two before (r <= 1 accepts), the controllers set
+
+    h <- h * 0.9 r^(-b1/q) r_1^(-b2/q) r_2^(-b3/q),       q = 1 + the order of the error estimate,
+
+    I      b = (1, 0, 0)
+    PI     b = (0.85, -0.2, 0)            damps changes, which suits mildly stiff problems
+    PID    b = (0.49, -0.34, 0.10)        damps them more
+
+A rejected step shrinks by I control in any case. I and PI are those of Hairer, Norsett & Wanner, Solving Ordinary
+Differential Equations I, II.4, and Hairer & Wanner II, IV.2 (there beta = 0.04 for q = 5). PID is the form of
+Soderlind, ACM TOMS 29 (2003) 1, b = (kI + kP + kD, -kP - 2 kD, kD), with the gains (0.25, 0.14, 0.10) of Kennedy &
+Carpenter, Appl. Numer. Math. 44 (2003) 139. In the notation of Diffrax: icoeff, pcoeff, dcoeff.
 """
 
 from __future__ import annotations
@@ -17,7 +25,7 @@ from nodeedu.solvers.core import core
 SAFETY = 0.9
 MIN_FACTOR = 0.2
 MAX_FACTOR = 10.0
-DAMPING = 0.2  # of the PI controller, in units of 1/q
+CONTROLLERS = {"I": (1.0, 0.0, 0.0), "PI": (1.0 - 0.75 * 0.2, -0.2, 0.0), "PID": (0.49, -0.34, 0.1)}  # b
 SMALLEST_OLD_RATIO = 1e-4  # a step that was nearly exact says little about the next one
 
 EPS = 2.0**-52
@@ -25,29 +33,33 @@ SLIVER = 1e-10  # a step that leaves less of the interval than this fraction of 
 
 
 @core
-def step_factor(ratio, old_ratio, was_rejected, exponent, damping):
+def step_factor(ratio, old_ratio, older_ratio, was_rejected, exponent, beta1, beta2, beta3):
     """Return the factor for the step size after a trial step.
 
     Parameters
     ----------
     ratio : float
         Error ratio of this trial step; it is accepted if ``ratio <= 1``.
-    old_ratio : float
-        Error ratio of the last accepted step.
+    old_ratio, older_ratio : float
+        Error ratios of the last accepted step and the one before, or 1.
     was_rejected : bool
         Whether the trial step before was rejected: then the step size must not grow.
-    exponent, damping : float
-        ``1/q``, and `DAMPING` or 0 for the I controller.
+    exponent, beta1, beta2, beta3 : float
+        ``1/q`` and b/q.
     """
     if not ratio < math.inf:  # nan or infinite: nothing is known but that h is too large
         return MIN_FACTOR
     largest = 1.0 if was_rejected or ratio > 1.0 else MAX_FACTOR
     if ratio == 0.0:
         return largest
-    if damping == 0.0 or ratio > 1.0:
+    if ratio > 1.0:
         factor = SAFETY * ratio**-exponent
     else:
-        factor = SAFETY * ratio ** (-exponent * (1.0 - 0.75 * damping)) * old_ratio ** (exponent * damping)
+        factor = SAFETY * ratio**-beta1
+        if beta2 != 0.0:
+            factor *= old_ratio**-beta2
+        if beta3 != 0.0:
+            factor *= older_ratio**-beta3
     return min(largest, max(MIN_FACTOR, factor))
 
 
@@ -55,6 +67,19 @@ def step_factor(ratio, old_ratio, was_rejected, exponent, damping):
 def smallest_step(t):
     """Return the step size below which t + h is hardly different from t."""
     return 10.0 * EPS * abs(t)
+
+
+@core
+def nudge(t, step):
+    """Return the least that can be added to t in the direction of a step, to be beyond a jump there."""
+    return math.copysign(EPS * max(abs(t), abs(step)), step)
+
+
+def beyond_jumps(starts, ends, jumps):
+    """Return what to add to starts (B,) for the first slope: 0, or where a start is a jump, a nudge towards its end."""
+    spans = ends - starts
+    nudges = np.copysign(EPS * np.maximum(abs(starts), abs(spans)), spans)
+    return np.where(np.isin(starts, jumps), nudges, 0.0)
 
 
 @core

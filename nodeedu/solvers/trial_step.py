@@ -7,14 +7,15 @@ import math
 from nodeedu.compile.kernels import DONE
 from nodeedu.solvers.core import core
 from nodeedu.solvers.lanes import copy_lane
-from nodeedu.solvers.runge_kutta import SPARE, Y1, H, K, Y, add_scaled, combine, error_squares, root_mean, scaled_norm
+from nodeedu.solvers.norms import RMS, measure, root_mean_square
+from nodeedu.solvers.runge_kutta import SPARE, Y1, H, K, Y, add_scaled, combine, scale_errors, scale_values
 from nodeedu.solvers.status import NON_FINITE
-from nodeedu.solvers.step_control import SLIVER, first_step_size, fixed_step_count, smallest_step, trial_guess
+from nodeedu.solvers.step_control import SLIVER, first_step_size, fixed_step_count, nudge, smallest_step, trial_guess
 from nodeedu.solvers.systems import evaluate
 
 
 @core
-def first_slopes(n, problem, x, t, lanes, samples):
+def first_slopes(n, fsal, problem, x, t, lanes, samples):
     """Evaluate ``k_1 = f(t, y)`` for the newcomers, the lanes that do not know it; return `DONE` or 0."""
     newcomers = gather_newcomers(n, x, t, lanes)
     if newcomers == 0:
@@ -30,6 +31,9 @@ def first_slopes(n, problem, x, t, lanes, samples):
             lane.known = 1
             sample = samples[lane.sample]
             sample.nfev += 1
+            # Without FSAL, every step has a first slope of its own, which counts as the step's.
+            if fsal or sample.accepted == 0 or lane.beyond != 0.0:
+                sample.f_initial += 1
             sample.component = first_nonfinite(x[K : K + 1], b)
             if sample.component >= 0:
                 lane.fate = NON_FINITE  # no step size can help; the lane retires after this round
@@ -42,7 +46,7 @@ def gather_newcomers(n, x, t, lanes):
     newcomers = 0
     for b in range(n):
         if not lanes[b].known:
-            t[newcomers] = lanes[b].t
+            t[newcomers] = lanes[b].t + lanes[b].beyond
             newcomers += 1
     if newcomers < n:
         row = newcomers
@@ -79,9 +83,11 @@ def probe_first_steps(n, control, ts, x, flat, t, lanes):
     """Set times and states of an explicit Euler step of every lane, Hairer's probe for the first step size."""
     for b in range(n):
         lane = lanes[b]
-        reach = ts[lane.sample if ts.shape[0] > 1 else 0, ts.shape[1] - 1] - lane.t
+        stop = ts[lane.sample if ts.shape[0] > 1 else 0, ts.shape[1] - 1]
+        jump = next_jump(stop, control.jumps, lane)
+        reach = (jump if jump == jump else stop) - lane.t
         lane.step = math.copysign(min(abs(reach), control.max_step), reach)  # the longest, until the probe is judged
-        extent, slope = lane_norm(flat[Y], b, control.rtol, x, flat), lane_norm(flat[K], b, control.rtol, x, flat)
+        extent, slope = lane_norm(flat[Y], b, control, x, flat, t), lane_norm(flat[K], b, control, x, flat, t)
         lane.h = trial_guess(extent, slope, abs(lane.step))
         h = math.copysign(lane.h, reach)
         t[b] = lane.t + h
@@ -91,34 +97,36 @@ def probe_first_steps(n, control, ts, x, flat, t, lanes):
 
 
 @core
-def choose_first_steps(n, control, x, flat, lanes, samples):
+def choose_first_steps(n, control, x, flat, t, lanes, samples):
     """Choose every lane's first step size from the change of slope over the probe, the slopes of which are x[K + 1]."""
     for b in range(n):
         lane = lanes[b]
         samples[lane.sample].nfev += 1
+        samples[lane.sample].f_initial += 1
         for m in range(x.shape[1]):
             for i in range(x.shape[3]):
                 x[K + 1, m, b, i] -= x[K, m, b, i]
-        slope, change = lane_norm(flat[K], b, control.rtol, x, flat), lane_norm(flat[K + 1], b, control.rtol, x, flat)
+        slope, change = lane_norm(flat[K], b, control, x, flat, t), lane_norm(flat[K + 1], b, control, x, flat, t)
         h = first_step_size(lane.h, slope, change / lane.h, control.exponent, abs(lane.step))
-        lane.h = max(h, smallest_step(lane.t))
+        lane.h = max(h, max(control.min_step, smallest_step(lane.t)))
 
 
 @core
-def lane_norm(values, b, rtol, x, flat):
+def lane_norm(values, b, control, x, flat, t):
     """Return the largest scaled norm of a lane's blocks, for values (M B D); flat is x as (rows, M B D)."""
     _, blocks, samples, size = x.shape
     worst = 0.0
     for m in range(blocks):
         start = (m * samples + b) * size
-        norm = scaled_norm(flat, values, rtol, start, start + size)
+        scale_values(flat, values, control.rtol, start, start + size)
+        norm = measure(control.norm, control.callee, t, m, b, x, flat)
         worst = norm if norm > worst or norm != norm else worst  # nan is the worst of all
     return worst
 
 
 @core
-def aim(n, control, ts, x, lanes):
-    """Set the end t1 and the signed size of every lane's trial step."""
+def aim(n, nodes, control, ts, x, t, lanes):
+    """Set the end t1 and the signed size of every lane's trial step, and the times of its stages, t (s, B)."""
     blocks, size, last = x.shape[1], x.shape[3], ts.shape[1] - 1
     for b in range(n):
         lane = lanes[b]
@@ -131,21 +139,44 @@ def aim(n, control, ts, x, lanes):
             lane.t1 = stop if done >= count else start + done * lane.step
         else:
             stop = ts[row, lane.output if control.lands else last]
+            jump = math.nan
+            if control.jumps.shape[0] > 0:
+                jump = next_jump(stop, control.jumps, lane)
+                stop = jump if abs(jump - lane.t) < abs(stop - lane.t) else stop
             reach = stop - lane.t
             h = min(lane.h, control.max_step)
             lands = h >= abs(reach) * (1.0 - SLIVER)
             lane.step = reach if lands else math.copysign(h, reach)
             lane.t1 = stop if lands else lane.t + lane.step
+            lane.ahead = nudge(stop, reach) if lane.t1 == jump else 0.0
         for m in range(blocks):
             for i in range(size):
                 x[H, m, b, i] = lane.step
+        for q in range(1, nodes.shape[0]):
+            t[q, b] = stage_time(nodes[q], lane)
 
 
 @core
-def stage_times(n, c, t, lanes):
-    """Set ``t = t + c h``, and t1 itself where c = 1: a field may not be defined one rounding beyond the end."""
-    for b in range(n):
-        t[b] = lanes[b].t1 if c == 1.0 else lanes[b].t + c * lanes[b].step
+def next_jump(stop, jumps, lane):
+    """Return the first jump between a lane and stop, or at stop, or nan; the lane keeps count of those behind it."""
+    direction, count = math.copysign(1.0, stop - lane.t), jumps.shape[0]
+    while lane.jump < count:
+        jump = jumps[lane.jump if direction > 0.0 else count - 1 - lane.jump]
+        if (jump - lane.t) * direction > 0.0:
+            return jump if (stop - jump) * direction >= 0.0 else math.nan
+        lane.jump += 1
+    return math.nan
+
+
+@core
+def stage_time(c, lane):
+    """Return ``t + c h``, and t1 itself where c = 1: a field may not be defined one rounding beyond the end.
+
+    At a jump, the first and the last stage keep to their own side of it.
+    """
+    if c == 1.0:
+        return lane.t1 - lane.ahead
+    return lane.t + lane.beyond if c == 0.0 else lane.t + c * lane.step
 
 
 @core
@@ -159,18 +190,42 @@ def stage_states(n, weights, count, x, flat, out):
 
 
 @core
-def error_ratios(n, e, rtol, x, flat, lanes):
-    """Set every lane's error ratio, the largest scaled norm of the error estimate among its blocks."""
+def error_ratios(n, e, control, x, flat, t, lanes):
+    """Set every lane's error ratio, the largest scaled norm of the error estimate among its blocks.
+
+    Return `DONE`, or 0 if the user's own norm raised an exception.
+    """
     _, blocks, samples, size = x.shape
+    done = DONE
     for m in range(blocks):
         start = m * samples * size
         combine(flat, e, e.shape[0], start, start + n * size, flat[SPARE])
-        error_squares(flat, rtol, start, start + n * size)
-        for b in range(n):
-            lane = lanes[b]
-            ratio = root_mean(flat[SPARE], start + b * size, start + (b + 1) * size)
-            if m == 0 or ratio > lane.ratio or ratio != ratio:  # nan is the worst of all
-                lane.ratio = ratio
+        scale_errors(flat, control.rtol, start, start + n * size)
+        if control.norm == RMS:  # on its own: the loop over lanes with other norms in it takes half as long again
+            for b in range(n):
+                raise_ratio(m, root_mean_square(flat, start + b * size, start + (b + 1) * size), lanes[b])
+        else:
+            done = min(done, other_ratios(n, m, control.norm, control.callee, x, flat, t, lanes))
+    return done
+
+
+@core
+def other_ratios(n, m, norm, callee, x, flat, t, lanes):
+    """Raise the ratios to those of block m in another norm than the root mean square; return `DONE` or 0."""
+    done = DONE
+    for b in range(n):
+        ratio = measure(norm, callee, t, m, b, x, flat)
+        if ratio < 0.0:
+            done = 0
+        raise_ratio(m, ratio, lanes[b])
+    return done
+
+
+@core
+def raise_ratio(m, ratio, lane):
+    """Set the lane's error ratio to that of block m, if it is larger than those of the blocks before."""
+    if m == 0 or ratio > lane.ratio or ratio != ratio:  # nan is the worst of all
+        lane.ratio = ratio
 
 
 @core

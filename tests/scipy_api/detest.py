@@ -1,5 +1,7 @@
 """The non-stiff DETEST problems, classes A-E: T. E. Hull, W. H. Enright, B. M. Fellen & A. E. Sedgwick, SIAM J. Numer.
 Anal. 9 (1972) 603-637. Each is (f, y0); the interval starts at t = 0. State sizes: 1, 2-3, 10-51, 4, 2.
+
+Class F, where f or a derivative of it jumps: W. H. Enright & J. D. Pryce, ACM Trans. Math. Software 13 (1987) 1-27.
 """
 
 from __future__ import annotations
@@ -94,4 +96,24 @@ PROBLEMS = {
     "E3": (lambda t, y: [y[1], y[0] ** 3 / 6 - y[0] + 2 * np.sin(2.78535 * t)], [0.0, 0.0]),
     "E4": (lambda t, y: [y[1], 0.032 - 0.4 * y[1] ** 2], [30.0, 0.0]),
     "E5": (lambda t, y: [y[1], np.sqrt(1 + y[1] ** 2) / (25 - t)], [0.0, 0.0]),
+}
+
+
+def _f1(t, y):
+    force = 1 if np.floor(t) % 2 == 0 else -1
+    return [y[1], 0.2 * y[1] - (np.pi**2 + 0.01) * y[0] + force]
+
+
+def _f4(t, y):
+    return -2 / 21 - 120 * (t - 5) / (1 + 4 * (t - 5) ** 2) + 0 * y if t <= 10 else -2 * y
+
+
+_POINTS = np.arange(1.0, 20.0)
+
+DISCONTINUOUS = {
+    "F1": (_f1, [0.0, 0.0]),
+    "F2": (lambda t, y: 55 - (1.5 if np.floor(t) % 2 == 0 else 0.5) * y, [110.0]),
+    "F3": (lambda t, y: [y[1], 0.01 * y[1] * (1 - y[0] ** 2) - y[0] - abs(np.sin(np.pi * t))], [0.0, 0.0]),
+    "F4": (_f4, [1.0]),
+    "F5": (lambda t, y: 4 / 3 * np.cbrt(t - _POINTS).sum() / (_POINTS ** (4 / 3)).sum() * y, [1.0]),
 }

@@ -33,9 +33,18 @@ def test_a_compiled_function_gives_the_same_bits_as_python(compiled, method):
     python = solve_ivp(predator_prey, (0, 3), [10.0, 5.0], method, **kwargs)
     njit = solve_ivp(compiled, (0, 3), [10.0, 5.0], method, **kwargs)
     assert (python.stats.path, njit.stats.path) == ("python", "njit")
-    assert python.nfev == njit.nfev
+    assert python.stats.tally == njit.stats.tally
     np.testing.assert_array_equal(python.y, njit.y)
     np.testing.assert_array_equal(python.sol.ts, njit.sol.ts)
+
+
+def test_options_that_need_a_solver_object_take_the_same_steps_as_without_it(compiled):
+    kwargs = {"args": (1.5, 3.0), "t_eval": np.linspace(0, 3, 7), "rtol": 1e-7}
+    without, with_it = (
+        solve_ivp(compiled, (0, 3), [10.0, 5.0], **kwargs, atol=atol) for atol in (1e-9, np.array([1e-9, 1e-9]))
+    )
+    assert without.stats == with_it.stats
+    np.testing.assert_array_equal(without.y, with_it.y)
 
 
 @pytest.mark.jit

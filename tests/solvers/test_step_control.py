@@ -5,14 +5,16 @@ import math
 
 import numpy as np
 import pytest
-from problems import oscillator, solve, swing
+from problems import PROBLEMS, oscillator, solve, swing
 from recorder import evaluation_times, trial_steps
 
 import nodeedu as ne
-from nodeedu.solvers import check_inputs, check_options, integrate, step_control
+from nodeedu.solvers import check_inputs, check_options, integrate, reference, step_control
 from nodeedu.solvers import solve as solve_inputs
 
 ADAPTIVE = ["bosh3", "dopri5", "tsit5"]
+CONTROLLERS = ["I", "PI", "PID"]
+OPTIONS = [{}, {"controller": "PI"}, {"controller": "PID"}, {"method": "tsit5"}, {"method": "bosh3", "rtol": 1e-3}]
 
 
 def plain(core):
@@ -95,7 +97,7 @@ def test_the_automatic_first_step_survives_a_probe_into_nan():
 # ---------------------------------------------------------------- growth
 
 
-@pytest.mark.parametrize("options", [{}, {"controller": "PI"}, {"method": "tsit5"}, {"method": "bosh3", "rtol": 1e-3}])
+@pytest.mark.parametrize("options", OPTIONS)
 def test_a_step_never_grows_right_after_a_rejection(options):
     trials = rough_trials(**options)
     after_rejection = ~trials.accepted[:-2] & trials.accepted[1:-1]
@@ -104,7 +106,7 @@ def test_a_step_never_grows_right_after_a_rejection(options):
     assert (trials.h[2:][after_rejection] <= trials.h[1:-1][after_rejection] * (1 + 1e-9)).all()
 
 
-@pytest.mark.parametrize("options", [{}, {"controller": "PI"}, {"method": "tsit5"}, {"method": "bosh3", "rtol": 1e-3}])
+@pytest.mark.parametrize("options", OPTIONS)
 def test_a_rejected_step_is_tried_again_from_its_start_with_a_smaller_size(options):
     trials = rough_trials(**options)
     rejected = ~trials.accepted[:-1]
@@ -120,19 +122,48 @@ def test_a_step_is_at_most_ten_times_as_long_as_the_one_before_and_at_least_a_fi
     assert factors.min() >= 0.2 * (1 - 1e-9)
 
 
-def test_growth_is_capped_after_a_rejection():
-    factor = plain(step_control.step_factor)
-    assert factor(1e-8, 1.0, True, 0.2, 0.0) == 1.0
-    assert factor(1e-8, 1.0, False, 0.2, 0.0) == 10.0
-    assert factor(0.0, 1.0, False, 0.2, 0.0) == 10.0
+def factor_of(controller, ratio, old_ratio=1.0, was_rejected=False):
+    betas = (0.2 * b for b in step_control.CONTROLLERS[controller])
+    return plain(step_control.step_factor)(ratio, old_ratio, 1.0, was_rejected, 0.2, *betas)
 
 
-def test_a_rejected_step_always_shrinks():
-    factor = plain(step_control.step_factor)
-    for damping in (0.0, step_control.DAMPING):
-        assert factor(1.0 + 1e-12, 1e-4, False, 0.2, damping) < 1.0
-        assert factor(1e30, 1.0, False, 0.2, damping) == 0.2
-        assert factor(math.nan, 1.0, False, 0.2, damping) == 0.2
+@pytest.mark.parametrize("controller", CONTROLLERS)
+def test_growth_is_capped_after_a_rejection(controller):
+    assert factor_of(controller, 1e-16, was_rejected=True) == 1.0
+    assert factor_of(controller, 1e-16) == 10.0
+    assert factor_of(controller, 0.0) == 10.0
+
+
+@pytest.mark.parametrize("controller", CONTROLLERS)
+def test_a_rejected_step_always_shrinks(controller):
+    assert factor_of(controller, 1.0 + 1e-12, old_ratio=1e-4) < 1.0
+    assert factor_of(controller, 1e30) == 0.2
+    assert factor_of(controller, math.nan) == 0.2
+
+
+@pytest.mark.parametrize("norm", ["rms", "max"])
+@pytest.mark.parametrize("controller", CONTROLLERS)
+@pytest.mark.parametrize("method", ["dopri5", "bosh3"])
+def test_the_steps_of_every_controller_and_norm_are_those_of_the_reference(method, controller, norm):
+    p = PROBLEMS["van_der_pol"]
+    norms = {"rms": reference.root_mean_square, "max": lambda x: abs(x).max()}
+    points = reference.adaptive(
+        lambda t, z: p.function(t, z, p.theta), p.z0, *p.ts[[0, -1]], ne.tableaus.get(method), 1e-5, 1e-7,
+        step_control.CONTROLLERS[controller], norms[norm],
+    )  # fmt: skip
+    times, states = np.array([t for t, _ in points]), np.array([z for _, z in points])
+    sol = solve("van_der_pol", ts=times, method=method, rtol=1e-5, atol=1e-7, controller=controller, norm=norm)
+    assert sol.stats.accepted == len(points) - 1
+    # Dense output meets the states at the ends of steps. rtol: round-off that the flow lets grow; atol: zero crossings
+    np.testing.assert_allclose(sol.zs, states, rtol=1e-8, atol=1e-9)
+
+
+def test_pid_control_rejects_far_fewer_steps_than_i_control():
+    def van_der_pol(t, z):
+        return np.array([z[1], 5.0 * (1.0 - z[0] ** 2) * z[1] - z[0]])
+
+    rejected = {c: ne.odeint(van_der_pol, [2.0, 0.0], [0.0, 10.0], controller=c).stats.rejected for c in ("I", "PID")}
+    assert rejected["PID"] < rejected["I"] / 3
 
 
 def test_the_recorded_steps_obey_the_controller():
@@ -172,6 +203,40 @@ def test_max_step_without_a_rest_leaves_no_sliver():
 
 def test_first_step_is_clipped_to_max_step():
     assert ne.odeint(lambda t, z: np.ones(1), [0.0], [0.0, 1.0], first_step=1.0, max_step=0.5).stats.accepted == 2
+
+
+def step_down(t, z):
+    return np.full(1, 1.0 if t < 1.0 else -1.0)
+
+
+@pytest.mark.parametrize("end", [2.0, 1.5])
+def test_a_step_that_fails_at_the_least_size_is_an_error_and_never_accepted(end):
+    trials = []
+    with pytest.raises(ne.SolverError, match=r"min_step = 0.01, still fails .* jump_ts") as info:
+        ne.odeint(lambda t, z: trials.append(t) or step_down(t, z), [0.0], [0.0, end], min_step=0.01)
+    assert info.value.cause == "min_step"
+    assert 0.98 <= info.value.t < 1.0  # within the last steps of 0.01 before the discontinuity
+
+
+def test_no_step_but_the_last_is_shorter_than_min_step():
+    field, z0, theta = oscillator()
+    free, bounded = (
+        ne.odeint(field, z0[0], [0.0, 6.0], theta, rtol=1e-4, min_step=least, record=True) for least in (0.0, 0.05)
+    )
+    assert free._records.steps["h"][0] < 1e-5  # the automatic first step
+    assert bounded._records.steps["h"][: bounded.stats.accepted - 1].min() == 0.05
+    assert bounded.stats.rejected > 0
+
+
+def test_a_step_that_lands_may_be_shorter_than_min_step():
+    sol = ne.odeint(lambda t, z: np.ones(1), [0.0], [0.0, 1.0], first_step=0.3, max_step=0.3, min_step=0.3)
+    assert sol.stats.accepted == 4
+
+
+def test_nan_at_the_least_step_size_is_said_to_be_nan():
+    with pytest.raises(ne.SolverError) as info, np.errstate(invalid="ignore"):
+        ne.odeint(lambda t, z: np.sqrt(1.0 - t) + 0 * z, [0.0], [0.0, 2.0], min_step=0.01)
+    assert info.value.cause == "non-finite"
 
 
 def test_max_steps_counts_rejected_steps_too_and_names_the_sample():

@@ -10,7 +10,15 @@ import numpy as np
 from numba.extending import is_jitted
 
 from nodeedu.compile.kernels import JIT
-from nodeedu.solvers.scipy_api.compiled import WRONG_LENGTH, WROTE_Y, Compiled, compile_field, compile_function
+from nodeedu.solvers.scipy_api.compiled import (
+    WRONG_LENGTH,
+    WROTE_Y,
+    Compiled,
+    compile_field,
+    compile_function,
+    function_of_field,
+    jacobian_of_field,
+)
 
 Function = Callable[..., Any]
 
@@ -64,14 +72,24 @@ def right_hand_side(fun: Any, args: tuple[Any, ...], y0: np.ndarray, vectorized:
     jitted, bound = is_jitted(fun), (lambda t, y: fun(t, y, *args)) if args else fun
     single = (lambda t, y: bound(t, y[:, None])) if vectorized and explicit else bound
     function = _checked(single, y0, vectorized, writable=jitted)
-    if explicit and jitted and not vectorized and y0.size:
+    path, code = machine_code(fun, args, y0, vectorized) if explicit else ("python", None)
+    return RightHandSide(function, path, code)
+
+
+def machine_code(fun: Any, args: tuple[Any, ...], y0: np.ndarray, vectorized: bool) -> tuple[str, Compiled | None]:
+    """Return the path that an explicit method takes, and the machine code of a right-hand side where there is any."""
+    code = None
+    if is_field(fun):
+        theta = _theta(fun, args, y0)
+        if JIT and y0.dtype.kind != "c":  # kernels are real
+            return "traced", compile_field(fun, theta)
+    elif is_jitted(fun) and not vectorized and y0.size:
         code = compile_function(fun, args, y0.size, y0.dtype)
-        if code is not None:
-            return RightHandSide(function, "njit", code)
-    return RightHandSide(function)
+    return ("python" if code is None else "njit"), code
 
 
-def _of_field(fun: Any, args: tuple[Any, ...], y0: np.ndarray) -> RightHandSide:
+def _theta(fun: Any, args: tuple[Any, ...], y0: np.ndarray) -> Any:
+    """Return the parameters of a field, and check that the state fits it."""
     if len(args) > 1:
         raise ValueError(f"`args`: got {len(args)} arguments, expected (theta,): a field takes its parameters as one")
     theta = args[0] if args else getattr(fun, "theta", None)
@@ -79,10 +97,14 @@ def _of_field(fun: Any, args: tuple[Any, ...], y0: np.ndarray) -> RightHandSide:
         raise ValueError(f"`args`: the field has {fun.n_params} parameters, give them as args=(theta,)")
     if y0.size != fun.size:
         raise ValueError(f"`y0`: got {y0.size} components, but the field has a state of shape {fun.shape}")
-    if y0.dtype.kind == "c":  # kernels are real
+    return theta
+
+
+def _of_field(fun: Any, args: tuple[Any, ...], y0: np.ndarray) -> RightHandSide:
+    theta, (path, code) = _theta(fun, args, y0), machine_code(fun, args, y0, False)
+    if y0.dtype.kind == "c":
         return RightHandSide(_checked(lambda t, y: np.ravel(fun(t, y.reshape(fun.shape), theta)), y0, False))
-    code, function, jacobian = compile_field(fun, theta)
-    return RightHandSide(function, "traced" if JIT else "python", code, jacobian)
+    return RightHandSide(function_of_field(fun, theta), path, code, jacobian_of_field(fun, theta))
 
 
 def _checked(fun: Function, y0: np.ndarray, vectorized: bool, writable: bool = False) -> Function:

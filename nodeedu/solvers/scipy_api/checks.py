@@ -63,11 +63,15 @@ def check_times(t_eval: ArrayLike | None, t0: float, tf: float) -> Array | None:
     times = np.asarray(t_eval)
     if times.ndim != 1:
         raise ValueError("`t_eval` must be 1-dimensional.")
-    times = times.astype(np.float64)
-    if not np.all((times >= min(t0, tf)) & (times <= max(t0, tf))):
+    times = times.astype(np.float64, order="C")
+    low, high = min(t0, tf), max(t0, tf)
+    gaps = times[1:] - times[:-1]
+    ordered = (gaps > 0.0 if tf > t0 else gaps < 0.0).all()
+    if ordered and (times.size == 0 or (low <= times[0] <= high and low <= times[-1] <= high)):
+        return times
+    if not np.all((times >= low) & (times <= high)):
         raise ValueError("Values in `t_eval` are not within `t_span`.")
-    gaps = np.diff(times)
-    if (tf > t0 and np.any(gaps <= 0)) or (tf < t0 and np.any(gaps >= 0)):
+    if tf != t0:
         raise ValueError("Values in `t_eval` are not properly sorted.")
     return times
 
@@ -101,9 +105,14 @@ def check_sizes(options: dict[str, Any], t0: float, t_bound: float) -> None:
         raise ValueError("`min_step` must be a number: got nan.")
 
 
+def are_ordinary(rtol: Any, atol: Any) -> bool:
+    """Whether the tolerances are two numbers that need no further check."""
+    return type(rtol) is type(atol) is float and SMALLEST_RTOL <= rtol < math.inf and 0 <= atol < math.inf
+
+
 def check_tolerances(rtol: ArrayLike, atol: ArrayLike, n: int) -> tuple[Any, Any]:
     """Return the tolerances, numbers or arrays; rtol is raised to what rounding allows, with a warning."""
-    if type(rtol) is type(atol) is float and SMALLEST_RTOL <= rtol < math.inf and 0 <= atol < math.inf:
+    if are_ordinary(rtol, atol):
         return rtol, atol
     rtol, atol = np.asarray(rtol, float), np.asarray(atol, float)
     for name, value in (("rtol", rtol), ("atol", atol)):

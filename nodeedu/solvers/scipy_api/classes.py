@@ -20,24 +20,9 @@ from nodeedu.solvers.scipy_api.checks import (
     check_tolerances,
     warn_caller,
 )
-from nodeedu.solvers.scipy_api.explicit import (
-    ACCEPTED,
-    H_ABS,
-    NFEV,
-    REJECTED,
-    TOO_SMALL_STEP,
-    Control,
-    H,
-    Output,
-    System,
-    T,
-    advance,
-    dense_coefficients,
-    form,
-    new_state,
-    start,
-)
+from nodeedu.solvers.scipy_api.explicit import ACCEPTED, H_ABS, LAST, NAN_AT_START, REJECTED, TOO_SMALL_STEP, H, Output
 from nodeedu.solvers.scipy_api.interpolants import ConstantInterpolant, StepInterpolant
+from nodeedu.solvers.scipy_api.stepper import Stepper
 
 
 class ExplicitSolver(OdeSolver):
@@ -83,52 +68,48 @@ class ExplicitSolver(OdeSolver):
         self.vectorized, self.max_step = vectorized, check_max_step(max_step)
         self.rtol, self.atol = check_tolerances(rtol, atol, self.n)
         first_step = 0.0 if first_step is None else check_first_step(first_step, t0, t_bound)
-        self._rhs, code = rhs, rhs.compiled
-        self._compiled = rhs.path != "python"
-        callee, p, words = (code.address, code.p, code.work_size) if self._compiled else (rhs.function, np.empty(0), 0)
-        self._system = System(callee, p, np.empty(words, self.y.dtype), np.empty(1))
-        tolerances = [np.zeros(self.n) + value for value in (self.rtol, self.atol)]
-        self._control = Control(float(t_bound), float(self.direction), self.max_step, *tolerances)
-        self._state = new_state(self._method, float(t0), self.y)
-        self._run(start, self._control, self._state, float(first_step))
-        if np.isnan(self._state.f).any():
-            raise ValueError(
-                f"`fun` returned nan in component {int(np.isnan(self._state.f).argmax())} at the start, t0 = {t0}: "
-                "check `y0` and the parameters"
-            )
+        self._rhs, f = rhs, rhs.function if rhs.compiled is None else rhs.compiled
+        options = self.max_step, self.rtol, self.atol, float(first_step)
+        self.stepper = Stepper(f, self._method, float(t0), self.y, float(t_bound), *options)
+        self.advance(self._output(), 0)
         self._publish()
         self.y_old = self.h_previous = None
 
-    K = property(lambda self: self._state.K[: self.n_stages + 1])
-    f = property(lambda self: self._state.f)
-    h_abs = property(lambda self: float(self._state.numbers[H_ABS]))
-    accepted = property(lambda self: int(self._state.counts[ACCEPTED]))
-    rejected = property(lambda self: int(self._state.counts[REJECTED]))
+    K = property(lambda self: self.stepper.block[4 : 5 + self.n_stages])
+    f = property(lambda self: self.stepper.block[2])
+    h_abs = property(lambda self: float(self.stepper.numbers[H_ABS]))
+    accepted = property(lambda self: int(self.stepper.counts[ACCEPTED]))
+    rejected = property(lambda self: int(self.stepper.counts[REJECTED]))
 
-    def _run(self, driver: Any, *more: Any) -> int:
-        """Call a driver; raise if f failed."""
-        state = self._state
-        status = form(driver, self._compiled)(self._system, self._method, *more)
+    def advance(self, output: Output, limit: int) -> int:
+        """Take steps; raise if f failed."""
+        stepper = self.stepper
+        status = stepper.advance(output, limit)
+        if status == NAN_AT_START:
+            raise ValueError(
+                f"`fun` returned nan in component {int(np.isnan(self.f).argmax())} at the start, t0 = {stepper.t}: "
+                "check `y0` and the parameters"
+            )
         if status not in (DONE, TOO_SMALL_STEP):
-            time = self._system.clock[0] if self._compiled else state.numbers[T]
-            raise explain(self._rhs, status, float(time), state.stage)
+            raise explain(self._rhs, status, float(stepper.clock[0]), stepper.block[3])
         return status
 
+    def _output(self, coefficients: np.ndarray | None = None) -> Output:
+        """Return room for the coefficients of one interpolant, or for nothing at all."""
+        none, rows, dense = np.empty(0), np.empty((0, self.n), self.y.dtype), coefficients is not None
+        return Output(none, rows, dense, coefficients[None] if dense else rows[None], none, rows)
+
     def _publish(self) -> None:
-        """Show the state of the driver in the attributes of `OdeSolver`."""
-        numbers, counts = self._state.numbers, self._state.counts
-        self.t, self.y, self.nfev = numbers[T], self._state.y.copy(), int(counts[NFEV])
+        """Show the state of the solve in the attributes of `OdeSolver`."""
+        self.t, self.y, self.nfev = self.stepper.t, self.stepper.block[0].copy(), self.stepper.nfev
 
     def _step_impl(self) -> tuple[bool, str | None]:
-        none = np.empty(0)
-        rows = np.empty((0, self.n), self.y.dtype)
-        output = Output(none, rows, False, np.empty((0, 0, self.n), self.y.dtype), none, rows)
         y_old = self.y
-        if self._run(advance, self._control, self._state, output, 1) != DONE:
-            self.nfev = int(self._state.counts[NFEV])
+        if self.advance(self._output(), 1) != DONE:
+            self.nfev = self.stepper.nfev
             return False, self.TOO_SMALL_STEP
         self._publish()
-        self.y_old, self.h_previous = y_old, self._state.numbers[H]
+        self.y_old, self.h_previous = y_old, self.stepper.numbers[H]
         return True, None
 
     def dense_output(self) -> Any:
@@ -139,8 +120,8 @@ class ExplicitSolver(OdeSolver):
 
     def _dense_output_impl(self) -> StepInterpolant:
         coefficients = np.empty((self._method.n_coefficients, self.n), self.y.dtype)
-        self._run(dense_coefficients, self._state, coefficients)
-        self.nfev = int(self._state.counts[NFEV])
+        self.advance(self._output(coefficients), LAST)
+        self.nfev = self.stepper.nfev
         return StepInterpolant(self.t_old, self.t, self.y_old, coefficients)
 
     def _estimate_error(self, K: np.ndarray, h: float) -> np.ndarray:

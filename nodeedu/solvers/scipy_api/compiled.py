@@ -42,8 +42,14 @@ class Compiled:
     owner: Any
 
 
-def compile_field(field: Any, theta: Any) -> tuple[Compiled, Function, Function]:
-    """Return the machine code of a field, a Python function that calls it, and its Jacobian, all of flat states."""
+def compile_field(field: Any, theta: Any) -> Compiled:
+    """Return the machine code of a field, of flat states."""
+    kernel = field.kernel("f", np.float64)
+    return Compiled(kernel.address, field.pack(theta, np.float64), kernel.work_size, kernel)
+
+
+def function_of_field(field: Any, theta: Any) -> Function:
+    """Return a Python function of (t, y) that calls the machine code of a field, of flat states."""
     kernel, p = field.kernel("f", np.float64), field.pack(theta, np.float64)
     work, shape = np.empty(kernel.work_size), (1, field.size)
 
@@ -52,10 +58,10 @@ def compile_field(field: Any, theta: Any) -> tuple[Compiled, Function, Function]
         kernel.function(np.array([t], float), np.array(y, float).reshape(shape), p, dy, work)
         return dy[0]
 
-    return Compiled(kernel.address, p, kernel.work_size, kernel), function, _jacobian(field, theta)
+    return function
 
 
-def _jacobian(field: Any, theta: Any) -> Function:
+def jacobian_of_field(field: Any, theta: Any) -> Function:
     """Return ``df/dy (t, y)``: from the tape of a traced field, else column by column from its jvp."""
     n = field.size
     if hasattr(field, "tape"):

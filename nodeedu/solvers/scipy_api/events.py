@@ -28,6 +28,8 @@ class EventLog:
     ----------
     ts, ys : list of list
         Times and states of the occurrences of each event.
+    nfev : int
+        Evaluations of f that locating events took.
 
     Raises
     ------
@@ -39,7 +41,7 @@ class EventLog:
         self, events: Callable[..., float] | Sequence[Callable[..., float]], args: tuple[Any, ...], t0: float, y0: Any
     ) -> None:
         self.functions = (events,) if callable(events) else tuple(events)
-        self.args = args
+        self.args, self.nfev = args, 0
         self.limits = [_limit(getattr(event, "terminal", None)) for event in self.functions]
         self.directions = [getattr(event, "direction", 0) for event in self.functions]
         self.ts: list[list[float]] = [[] for _ in self.functions]

@@ -1,19 +1,18 @@
 """Explicit Runge-Kutta integration with an embedded error estimate: one source, run as Python or compiled.
 
 See Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I (1993), section II.4. The functions here are
-plain Python and call f wherever it is: as a Python function, or, in their compiled forms at the end of the file,
-through the address of a kernel. They take every decision as `scipy.integrate` does, so the accepted steps are the same.
+plain Python and call f wherever it is: as a Python function, or, where `stepper` compiles them into one driver, through
+the address of a kernel. They take every decision as `scipy.integrate` does, so the accepted steps are the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba.extending import overload, register_jitable
 
-from nodeedu.compile.build import STRICT, jit
+from nodeedu.compile.build import STRICT
 from nodeedu.compile.kernels import DONE, call_f
 from nodeedu.solvers.scipy_api.arithmetic import (
     accept_trial,
@@ -30,12 +29,14 @@ from nodeedu.solvers.scipy_api.arithmetic import (
     stage_state,
     trial_end,
 )
-from nodeedu.solvers.scipy_api.methods import Method
 
-TOO_SMALL_STEP = -1  # beside what kernels return
+TOO_SMALL_STEP, NAN_AT_START = -1, -2  # beside what kernels return
+LAST = -1
 
-T, T_OLD, H, H_ABS = range(4)  # places in State.numbers: time, that of the step before, its step, the next step's size
-NFEV, ACCEPTED, REJECTED, NEXT = range(4)  # places in State.counts; NEXT is the first of t_eval not yet reached
+# Places in State.numbers: time, that of the step before, its step, the size of the next.
+T, T_OLD, H, H_ABS = NUMBERS = range(4)
+# Places in State.counts: evaluations, of these at the start and for dense output; trial steps; first of t_eval ahead.
+NFEV, INITIAL, DENSE, ACCEPTED, REJECTED, NEXT = COUNTS = range(6)
 
 
 class System(NamedTuple):
@@ -61,7 +62,7 @@ class State(NamedTuple):
     """Where a solve is."""
 
     numbers: np.ndarray  # (4,) T, T_OLD, H, H_ABS
-    counts: np.ndarray  # (4,) NFEV, ACCEPTED, REJECTED, NEXT
+    counts: np.ndarray  # (6,) NFEV, INITIAL, DENSE, ACCEPTED, REJECTED, NEXT
     y: np.ndarray  # (n,)
     y_old: np.ndarray  # (n,) start of the last step
     f: np.ndarray  # (n,) slope at y
@@ -71,7 +72,7 @@ class State(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What a solve leaves behind."""
+    """What steps leave behind."""
 
     ts: np.ndarray  # (rows,) times of accepted steps; (0,) where they are not wanted
     ys: np.ndarray  # (rows, n)
@@ -81,22 +82,23 @@ class Output(NamedTuple):
     y_eval: np.ndarray  # (k, n)
 
 
+INLINE = STRICT | {"forceinline": True}  # else arrays are counted wherever a record of them is passed
+both = register_jitable(**INLINE)  # the function stays plain Python, and compiled code may call it
+
+
 def evaluate(system, t, y, dy):
     """Evaluate ``dy = f(t, y)``."""
     dy[:] = system.callee(t, y)
     return DONE
 
 
-@overload(evaluate, jit_options=STRICT)
+@overload(evaluate, jit_options=INLINE)
 def _(system, t, y, dy):
     def through_address(system, t, y, dy):
         system.clock[0] = t
         return call_f(system.callee, 1, system.clock, y, system.p, dy, system.work)
 
     return through_address
-
-
-both = register_jitable(**STRICT)  # the function stays plain Python, and compiled code may call it
 
 
 @both
@@ -152,6 +154,7 @@ def dense_coefficients(system, method, state, out):
     for s in range(method.stages + 1, method.A.shape[0]):
         stage_state(K, method.A, s, h, state.y_old, state.stage)
         state.counts[NFEV] += 1
+        state.counts[DENSE] += 1
         done = evaluate(system, state.times[s], state.stage, K[s])
         if done != DONE:
             return done
@@ -180,10 +183,14 @@ def record(system, method, control, state, output, row):
     return done
 
 
+@both
 def advance(system, method, control, state, output, limit):
-    """Take at most `limit` accepted steps towards t_bound; return `DONE`, or why a step failed."""
-    for row in range(limit):
-        done = step(system, method, control, state)
+    """Take at most `limit` accepted steps towards t_bound; return `DONE`, or why a step failed.
+
+    With the limit `LAST` no step is taken, but what is wanted of the last one is kept.
+    """
+    for row in range(abs(limit)):
+        done = DONE if limit == LAST else step(system, method, control, state)
         if done == DONE:
             done = record(system, method, control, state, output, row)
         if done != DONE or state.numbers[T] == control.t_bound:
@@ -191,14 +198,17 @@ def advance(system, method, control, state, output, limit):
     return DONE
 
 
+@both
 def start(system, method, control, state, first_step):
     """Evaluate f at the start, and choose the size of the first step unless it is given (0: it is not).
 
     The algorithm is that of Hairer, Norsett & Wanner I, section II.4, "Starting step size".
     """
     y, f, t, rtol, atol = state.y, state.f, state.numbers[T], control.rtol, control.atol
-    state.counts[NFEV] += 1
+    state.counts[NFEV] = state.counts[INITIAL] = 1
     done = evaluate(system, t, y, f)
+    if done == DONE and np.isnan(f).any():
+        done = NAN_AT_START
     state.numbers[H_ABS] = first_step
     if done != DONE or first_step != 0.0 or y.size == 0 or t == control.t_bound:
         return done
@@ -206,7 +216,7 @@ def start(system, method, control, state, first_step):
     d0, d1 = scaled_norm(y, y, rtol, atol), scaled_norm(f, y, rtol, atol)
     h, slope = probe_step(d0, d1, interval), state.K[1]
     euler_step(y, f, h * control.direction, state.stage)
-    state.counts[NFEV] += 1
+    state.counts[NFEV] = state.counts[INITIAL] = 2
     done = evaluate(system, trial_end(t, h, control.direction, control.t_bound), state.stage, slope)
     euler_step(slope, f, -1.0, slope)
     d2 = scaled_norm(slope, y, rtol, atol)
@@ -214,17 +224,17 @@ def start(system, method, control, state, first_step):
     return done
 
 
-_COMPILED = {function: jit(function) for function in (start, advance, dense_coefficients)}
+@both
+def solve(system, method, control, state, output, first_step, limit):
+    """Start, unless that is done; then take at most `limit` accepted steps."""
+    if state.counts[NFEV] == 0:
+        done = start(system, method, control, state, first_step)
+        if done != DONE:
+            return done
+    return advance(system, method, control, state, output, limit)
 
 
-def form(function: Callable[..., int], compiled: bool) -> Callable[..., int]:
-    """Return `start`, `advance` or `dense_coefficients` as plain Python or compiled."""
-    return _COMPILED[function] if compiled else function
-
-
-def new_state(method: Method, t0: float, y0: np.ndarray) -> State:
-    """Allocate the state of a solve at (t0, y0)."""
-    y = np.array(y0)
-    numbers = np.array([t0, t0, 0.0, 0.0])
-    return State(numbers, np.zeros(4, np.int64), y, y.copy(), np.zeros_like(y),
-                 np.zeros((len(method.c), y.size), y.dtype), np.zeros(len(method.c)), y.copy())  # fmt: skip
+@both
+def state_of(numbers, counts, block):
+    """Return the state that lies in these arrays: (4 + S,) of float, (6,) of int, and (4 + S, n)."""
+    return State(numbers, counts, block[0], block[1], block[2], block[4:], numbers[4:], block[3])

@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.integrate import OdeSolver
 from scipy.optimize import OptimizeResult
 
+from nodeedu.solvers.scipy_api.stepper import Stepper
+from nodeedu.solvers.tally import Tally
+
 MESSAGES = {
+    -1: OdeSolver.TOO_SMALL_STEP,
     0: "The solver successfully reached the end of the integration interval.",
     1: "A termination event occurred.",
 }
@@ -28,6 +33,8 @@ class Stats:
         Steps of RK23, RK45 and DOP853; None for other methods.
     status : int
         0: reached the end; 1: a terminal event; -1: failed.
+    tally : Tally or None
+        Evaluations by purpose, of RK23, RK45 and DOP853; they add up to nfev. None for other methods.
     """
 
     path: str
@@ -35,6 +42,7 @@ class Stats:
     accepted: int | None
     rejected: int | None
     status: int
+    tally: Tally | None
 
 
 class OdeResult(OptimizeResult):
@@ -62,13 +70,23 @@ class OdeResult(OptimizeResult):
     """
 
 
-def make_result(solver: Any, path: str, status: int, message: str | None, **fields: Any) -> OdeResult:
-    """Collect the result of a solve from its solver."""
-    nfev = int(solver.nfev)
-    steps = getattr(solver, "accepted", None), getattr(solver, "rejected", None)
+def explicit_result(stepper: Stepper, path: str, status: int, for_events: int = 0, **fields: Any) -> OdeResult:
+    """Collect the result of one of our own methods; `for_events` evaluations of dense output located events."""
+    nfev, initial, dense, accepted, rejected, _ = stepper.counts.tolist()
+    stages = stepper.method.stages
+    tally = Tally(stages * accepted, stages * rejected, initial, dense - for_events, for_events, 0, 0, 0)
     return OdeResult(
-        **fields, nfev=nfev, njev=solver.njev, nlu=solver.nlu, status=status, message=MESSAGES.get(status, message),
-        success=status >= 0, stats=Stats(path, nfev, *steps, status),
+        fields, nfev=nfev, njev=0, nlu=0, status=status, message=MESSAGES[status], success=status >= 0,
+        stats=Stats(path, nfev, accepted, rejected, status, tally),
+    )  # fmt: skip
+
+
+def scipys_result(solver: OdeSolver, path: str, status: int, message: str | None, **fields: Any) -> OdeResult:
+    """Collect the result of another solver."""
+    nfev, message = int(solver.nfev), MESSAGES[status] if status >= 0 else message
+    return OdeResult(
+        fields, nfev=nfev, njev=solver.njev, nlu=solver.nlu, status=status, message=message,
+        success=status >= 0, stats=Stats(path, nfev, None, None, status, None),
     )  # fmt: skip
 
 

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 from scipy import integrate
 from scipy.integrate import OdeSolver
 
-from nodeedu.solvers.scipy_api.callables import right_hand_side
+from nodeedu.solvers.scipy_api.callables import machine_code, right_hand_side
 from nodeedu.solvers.scipy_api.checks import (
+    are_ordinary,
     check_args,
     check_sizes,
     check_span,
@@ -23,6 +24,7 @@ from nodeedu.solvers.scipy_api.classes import EXPLICIT, ExplicitSolver
 from nodeedu.solvers.scipy_api.events import EventLog
 from nodeedu.solvers.scipy_api.result import OdeResult
 from nodeedu.solvers.scipy_api.run import run
+from nodeedu.solvers.scipy_api.stepper import Stepper
 from nodeedu.solvers.scipy_api.walk import walk
 
 METHODS: dict[str, type] = {**EXPLICIT, "Radau": integrate.Radau, "BDF": integrate.BDF, "LSODA": integrate.LSODA}
@@ -95,11 +97,31 @@ def solve_ivp(
     t0, tf = check_span(t_span)
     args = check_args(args)
     times = check_times(t_eval, t0, tf)
+    at_once = events is None and t0 != tf and method in EXPLICIT.values()
+    if at_once and (stepping := _in_machine_code(method, fun, t0, y0, tf, vectorized, args, options)) is not None:
+        stepper, path = stepping
+        if (result := run(stepper, stepper.advance, path, times, dense_output)) is not None:
+            return result
     solver, path = _make_solver(method, fun, t0, y0, tf, vectorized, args, options)
-    if events is not None or method not in EXPLICIT.values() or solver.n == 0 or t0 == tf:
-        log = None if events is None else EventLog(events, args, t0, solver.y)
-        return walk(solver, path, times, dense_output, log)
-    return run(solver, path, times, dense_output)
+    if at_once and solver.n:
+        return run(solver.stepper, solver.advance, path, times, dense_output)
+    log = None if events is None else EventLog(events, args, t0, solver.y)
+    return walk(solver, path, times, dense_output, log)
+
+
+def _in_machine_code(
+    method: Any, fun: Any, t0: float, y0: ArrayLike, tf: float, vectorized: bool, args: tuple[Any, ...], options: Any
+) -> tuple[Stepper, str] | None:
+    """Skip the solver object, which takes longer to make than a short solve; None where anything is unusual."""
+    try:
+        y0 = check_state(y0)
+    except (ValueError, TypeError):
+        return None
+    rtol, atol = options.get("rtol", 1e-3), options.get("atol", 1e-6)
+    if not (y0.size and are_ordinary(rtol, atol) and options.keys() <= {"rtol", "atol"}):
+        return None
+    path, code = machine_code(fun, args, y0, vectorized)
+    return None if code is None else (Stepper(code, method._method, t0, y0, tf, rtol=rtol, atol=atol), path)
 
 
 def _make_solver(

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from scipy.integrate import BDF, LSODA, OdeSolution
 
+from nodeedu.solvers.scipy_api.classes import ExplicitSolver
 from nodeedu.solvers.scipy_api.events import EventLog
-from nodeedu.solvers.scipy_api.result import OdeResult, event_arrays, make_result
+from nodeedu.solvers.scipy_api.result import OdeResult, event_arrays, explicit_result, scipys_result
 
 
 def walk(solver: Any, path: str, times: np.ndarray | None, dense: bool, log: EventLog | None) -> OdeResult:
@@ -24,7 +25,8 @@ def walk(solver: Any, path: str, times: np.ndarray | None, dense: bool, log: Eve
         t, y = solver.t, solver.y
         piece = solver.dense_output() if dense else None
         if log is not None and (crossed := log.crossed(t, y)):
-            piece = piece if dense else solver.dense_output()
+            before, piece = solver.nfev, piece if dense else solver.dense_output()
+            log.nfev += solver.nfev - before
             if (end := log.locate(crossed, piece, solver.t_old, t)) is not None:
                 status, t, y = 1, end, piece(end)
         if dense and track.ends[-1] == t and len(track.ends) > 1:
@@ -39,7 +41,10 @@ def walk(solver: Any, path: str, times: np.ndarray | None, dense: bool, log: Eve
     at_end = type(solver) in (BDF, LSODA)
     sol = OdeSolution(np.array(track.ends), track.pieces, alt_segment=at_end) if dense else None
     t_events, y_events = (None, None) if log is None else (event_arrays(log.ts), event_arrays(log.ys))
-    return make_result(solver, path, status, message, t=ts, y=ys, sol=sol, t_events=t_events, y_events=y_events)
+    fields = {"t": ts, "y": ys, "sol": sol, "t_events": t_events, "y_events": y_events}
+    if isinstance(solver, ExplicitSolver):
+        return explicit_result(solver.stepper, path, status, 0 if log is None else log.nfev, **fields)
+    return scipys_result(solver, path, status, message, **fields)
 
 
 class Track:
