@@ -41,7 +41,7 @@ class SolverError(RuntimeError):
 
     @cached_property
     def diagnosis(self) -> Any:
-        """Why it failed, the numbers that say so and the remedy: a `nodeedu.solvers.diagnosis.Diagnosis`.
+        """Why it failed, the numbers that say so and the remedy: a `nodeedu.solvers.diagnosis.diagnose.Diagnosis`.
 
         It is made when it is first asked for, which solves once more. None where it is unknown: for solves of other
         equations than z' = f, such as the adjoint's.

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nodeedu.sensitivity.tensors import holds_tensors, solve_on_tensors, values
 from nodeedu.solvers.arguments import check_inputs, check_options
-from nodeedu.solvers.events import solve_with_events
+from nodeedu.solvers.events.solve import solve_with_events
 from nodeedu.solvers.solution import Solution
 from nodeedu.solvers.solve import require_success, solve
 

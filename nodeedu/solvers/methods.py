@@ -27,7 +27,7 @@ class Family:
     Parameters
     ----------
     module : str
-        The file in this package that solves with them.
+        The module below this package that solves with them.
     fixed, adaptive : tuple of str
         Names of its methods of fixed steps, and of those that choose their own.
     """
@@ -38,16 +38,16 @@ class Family:
 
 
 FAMILIES: tuple[Family, ...] = (
-    Family("multistep", fixed=tuple(f"adams_{kind}{k}" for kind in ("bashforth", "moulton") for k in ("", *"12345"))),
-    Family("adams", adaptive=("adams",)),
+    Family("multistep.fixed_order", fixed=tuple(f"adams_{kind}{k}" for kind in ("bashforth", "moulton") for k in ("", *"12345"))),
+    Family("multistep.adams", adaptive=("adams",)),
     Family(
-        "implicit",
+        "implicit.solve",
         fixed=("implicit_euler", "trapezoid", "implicit_midpoint", "gauss_legendre4"),
         adaptive=("radau5",),
     ),
-    Family("symplectic", fixed=("symplectic_euler", "stormer_verlet", "yoshida4")),
+    Family("fixed_step.symplectic", fixed=("symplectic_euler", "stormer_verlet", "yoshida4")),
     Family(  # reversible_heun is a method of its own, not the wrapper around heun
-        "reversible",
+        "fixed_step.reversible",
         fixed=("reversible_heun", *("reversible_" + name for name in tableaus.names() if name != "heun")),
     ),
 )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nodeedu.solvers.arguments import Inputs, Options, real_array
-from nodeedu.solvers.diagnosis_record import Diagnosis
+from nodeedu.solvers.diagnosis.record import Diagnosis
 from nodeedu.solvers.runge_kutta import Method
 from nodeedu.solvers.tally import Tally, make_tally
 
@@ -80,7 +80,7 @@ class Solution:
     _make_interpolant: Callable[[], Callable[[Array], Array]] = field(repr=False)  # of dense output, (n,) -> (n, B, D)
     t_events: Any = field(default=None, repr=False)
     z_events: Any = field(default=None, repr=False)
-    _occurrences: Any = field(default=None, repr=False)  # of events: for each sample a list of events_watch.Occurrence
+    _occurrences: Any = field(default=None, repr=False)  # of events: for each sample a list of events.watch.Occurrence
     _states: Array = field(default=None, repr=False)  # type: ignore[assignment]  # zs as they were solved
 
     def __post_init__(self) -> None:
@@ -99,7 +99,7 @@ class Solution:
 
     def diagnose(self, sample: int | None = None) -> Diagnosis:
         """Explain one sample of a batch: by default the first that failed, or else that with the most trial steps."""
-        from nodeedu.solvers.diagnosis import diagnose  # which imports this module
+        from nodeedu.solvers.diagnosis.diagnose import diagnose  # which imports this module
 
         return diagnose(self, sample)
 

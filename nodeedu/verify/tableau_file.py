@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .. import tableaus
 from ..fitting import DataError
-from ..solvers import implicit_tableaus
+from ..solvers.implicit import tableaus as implicit_tableaus
 
 Array = NDArray[Any]
 

@@ -10,7 +10,7 @@ from gradient_truths import true_gradient
 import nodeedu as ne
 from nodeedu.autodiff.check import relative_error
 from nodeedu.compile.handwritten import van_der_pol_field
-from nodeedu.solvers import implicit_tableaus
+from nodeedu.solvers.implicit import tableaus as implicit_tableaus
 
 METHODS = implicit_tableaus.names()
 

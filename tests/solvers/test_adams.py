@@ -11,7 +11,7 @@ from scipy.integrate import ode, solve_ivp
 
 import nodeedu as ne
 from nodeedu.errors import SolverError
-from nodeedu.solvers.adams_step import integrals
+from nodeedu.solvers.multistep.adams_step import integrals
 
 # How many tolerances the error may reach; measured at rtol = atol = 1e-8: 51, 6, 20, 102, 4.
 GROWTH = {"lotka_volterra": 100, "pendulum": 12, "van_der_pol": 40, "kepler": 200, "linear": 8}

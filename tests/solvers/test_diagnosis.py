@@ -12,7 +12,7 @@ from problems import blow_up, field_of
 
 import nodeedu as ne
 from nodeedu.solvers import check_inputs, check_options, solve
-from nodeedu.solvers.diagnosis import MEANING, diagnose
+from nodeedu.solvers.diagnosis.diagnose import MEANING, diagnose
 
 # Two and more of each cause, both directions of time, the quickest.
 QUICK = [

@@ -5,8 +5,8 @@ import pytest
 from problems import PROBLEMS, duffing, exact, oscillator, rotation, solve, truth
 
 import nodeedu as ne
-from nodeedu.solvers import implicit_tableaus
-from nodeedu.solvers.lu import factor, substitute
+from nodeedu.solvers.implicit import tableaus as implicit_tableaus
+from nodeedu.solvers.implicit.lu import factor, substitute
 from nodeedu.verify.tableau_audit import audit
 from nodeedu.verify.tableau_file import find
 from nodeedu.verify.tableau_stability import stability_of

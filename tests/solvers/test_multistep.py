@@ -7,7 +7,7 @@ from recorder import recording
 
 import nodeedu as ne
 from nodeedu.errors import SolverError
-from nodeedu.solvers.multistep_step import lagrange_integrals
+from nodeedu.solvers.multistep.fixed_order_step import lagrange_integrals
 
 METHODS = [(f"adams_{kind}{order}", order) for kind in ("bashforth", "moulton") for order in range(1, 6)]
 IRREGULAR = np.array([0.0, 0.31, 0.4, 0.93, 1.0, 1.7, 2.0])

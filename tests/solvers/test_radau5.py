@@ -8,8 +8,8 @@ from scipy.integrate import solve_ivp
 import nodeedu as ne
 from nodeedu.compile.handwritten import van_der_pol_field
 from nodeedu.order_conditions import attained_order
-from nodeedu.solvers import implicit_tableaus
-from nodeedu.solvers.newton import as_implicit
+from nodeedu.solvers.implicit import tableaus as implicit_tableaus
+from nodeedu.solvers.implicit.newton import as_implicit
 
 # ---------------------------------------------------------------- stiff problems
 

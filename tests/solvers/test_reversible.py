@@ -8,8 +8,9 @@ from recorder import recording
 import nodeedu as ne
 from nodeedu import tableaus
 from nodeedu.compile.handwritten import van_der_pol_field
-from nodeedu.solvers import methods, reversible
-from nodeedu.solvers.reversible_step import COUPLING
+from nodeedu.solvers import methods
+from nodeedu.solvers.fixed_step import reversible
+from nodeedu.solvers.fixed_step.reversible_step import COUPLING
 
 START = np.array([1.0, 0.2])
 WRAPPERS = [name for name in methods.names() if name.startswith("reversible_") and name != "reversible_heun"]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nodeedu.solvers.arguments import Inputs
-from nodeedu.solvers.multistep_step import lagrange_integrals
+from nodeedu.solvers.multistep.fixed_order_step import lagrange_integrals
 
 Array = np.ndarray
 CLOSEST = 0.02  # nodes closer than this part of a step would magnify round-off

@@ -16,7 +16,7 @@ without a number are those of order 4, for which one most often sees them, and b
 
 The weights come from the times themselves, so that intervals of ts with steps of different sizes need no restart. The
 first k - 1 steps are Runge-Kutta steps of order k; so are those after a step so much longer than the last ones that the
-weights would magnify round-off (`LARGEST` in multistep_step.py). Inside a step, sol(t) is the integral of the
+weights would magnify round-off (`LARGEST` in fixed_order_step.py). Inside a step, sol(t) is the integral of the
 polynomial through the slopes around it, those ahead too, with a cubic that makes it end where the step ended.
 
 Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I (1993), III.1 and, for variable steps, III.5.
@@ -37,8 +37,8 @@ from nodeedu import tableaus
 from nodeedu.compile.kernels import JIT
 from nodeedu.solvers.arguments import Inputs, Options
 from nodeedu.solvers.lanes import make_samples
-from nodeedu.solvers.multistep_output import interpolate
-from nodeedu.solvers.multistep_step import MAX_ORDER, STAGES, STATE, Formula, Trail, Walk, Z, march
+from nodeedu.solvers.multistep.fixed_order_output import interpolate
+from nodeedu.solvers.multistep.fixed_order_step import MAX_ORDER, STAGES, STATE, Formula, Trail, Walk, Z, march
 from nodeedu.solvers.solution import Solution
 from nodeedu.solvers.solve import lanes_at_once
 from nodeedu.solvers.status import RUNNING
@@ -147,8 +147,8 @@ def _interpolant(
 
 
 def backward(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array]:
-    """Backpropagation through the steps; see multistep_adjoint.py."""
-    from nodeedu.solvers.multistep_adjoint import undo
+    """Backpropagation through the steps; see fixed_order_adjoint.py."""
+    from nodeedu.solvers.multistep.fixed_order_adjoint import undo
 
     inputs, options = solution._inputs, solution._options
     kernels = inputs.field.kernel("f", zs_bar.dtype), inputs.field.kernel("vjp", zs_bar.dtype)

@@ -1,4 +1,4 @@
-"""Solve and go back on the grid of fixed_grid.py, given a method's driver; dense output between the ends of steps."""
+"""Solve and go back on the grid of grid.py, given a method's driver; dense output between the ends of steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from nodeedu.errors import SolverError
 from nodeedu.solvers.arguments import Inputs, Options
-from nodeedu.solvers.fixed_grid import Times, Trail, make_grid, make_times
+from nodeedu.solvers.fixed_step.grid import Times, Trail, make_grid, make_times
 from nodeedu.solvers.integrate import ROUNDS
 from nodeedu.solvers.lanes import make_samples
 from nodeedu.solvers.solution import Solution

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from nodeedu.solvers.diagnosis_case import Case
-from nodeedu.solvers.diagnosis_failures import implicit_method, unstable
-from nodeedu.solvers.diagnosis_probes import Jump, Stability, eigenvalues, find_jump, implicit_steps, noise, stability
-from nodeedu.solvers.diagnosis_record import Diagnosis
+from nodeedu.solvers.diagnosis.case import Case
+from nodeedu.solvers.diagnosis.failures import implicit_method, unstable
+from nodeedu.solvers.diagnosis.probes import Jump, Stability, eigenvalues, find_jump, implicit_steps, noise, stability
+from nodeedu.solvers.diagnosis.record import Diagnosis
 from nodeedu.solvers.status import MIN_STEP, SUCCESS, TOO_MANY_STEPS, UNDERFLOW
 from nodeedu.solvers.step_control import MIN_FACTOR, fixed_step_count
 

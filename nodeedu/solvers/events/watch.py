@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nodeedu.errors import SolverError
-from nodeedu.solvers.events_checks import Event
+from nodeedu.solvers.events.checks import Event
 
 Array = np.ndarray
 

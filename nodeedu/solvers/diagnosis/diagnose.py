@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from nodeedu.solvers.arguments import Inputs, Options
-from nodeedu.solvers.diagnosis_case import Case, open_case
-from nodeedu.solvers.diagnosis_failures import LONGEST, adaptive, blow_up, not_finite, runaway, singular_slope
-from nodeedu.solvers.diagnosis_record import MEANING, Diagnosis
-from nodeedu.solvers.diagnosis_struggles import dense_times, jump_at_end, jumps_on_the_way, round_off, step_limit, stiff
-from nodeedu.solvers.diagnosis_trail import from_here
+from nodeedu.solvers.diagnosis.case import Case, open_case
+from nodeedu.solvers.diagnosis.failures import LONGEST, adaptive, blow_up, not_finite, runaway, singular_slope
+from nodeedu.solvers.diagnosis.record import MEANING, Diagnosis
+from nodeedu.solvers.diagnosis.struggles import dense_times, jump_at_end, jumps_on_the_way, round_off, step_limit, stiff
+from nodeedu.solvers.diagnosis.trail import from_here
 from nodeedu.solvers.solution import Solution
 from nodeedu.solvers.status import CAUSES, KERNEL_FAILED, MIN_STEP, NON_FINITE, SUCCESS, TOO_MANY_STEPS, UNDERFLOW
 

@@ -7,8 +7,8 @@ import math
 from nodeedu.compile.kernels import DONE
 from nodeedu.solvers.core import core
 from nodeedu.solvers.dense_output import interpolation_weight
-from nodeedu.solvers.implicit_control import FRESH, GOOD_RATE, MISSING, OLD, UNKNOWN_RATE, root_mean_square, scales
-from nodeedu.solvers.newton import correct, decompose, evaluate_jacobian, stage_slopes
+from nodeedu.solvers.implicit.control import FRESH, GOOD_RATE, MISSING, OLD, UNKNOWN_RATE, root_mean_square, scales
+from nodeedu.solvers.implicit.newton import correct, decompose, evaluate_jacobian, stage_slopes
 
 CONVERGED, DIVERGED, NOT_FINITE, BROKEN = 1, 0, -1, -2  # how an iteration ends; BROKEN: a kernel failed
 

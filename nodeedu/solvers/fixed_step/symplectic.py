@@ -33,8 +33,8 @@ import numpy as np
 from nodeedu.compile.kernels import DONE, call_f, call_vjp
 from nodeedu.solvers.arguments import Inputs, Options
 from nodeedu.solvers.core import core, driver
-from nodeedu.solvers.fixed_grid import finish, go_back, moments, place
-from nodeedu.solvers.fixed_solve import Scheme, solve_on_grid, undo_on_grid
+from nodeedu.solvers.fixed_step.grid import finish, go_back, moments, place
+from nodeedu.solvers.fixed_step.solve import Scheme, solve_on_grid, undo_on_grid
 from nodeedu.solvers.integrate import ROUNDS
 from nodeedu.solvers.solution import Solution
 

@@ -18,8 +18,8 @@ import numpy as np
 
 from nodeedu.solvers.arguments import Inputs, Options
 from nodeedu.solvers.dense_output import interpolate_records
-from nodeedu.solvers.events_checks import check_events
-from nodeedu.solvers.events_watch import Occurrence, Step, Watch
+from nodeedu.solvers.events.checks import check_events
+from nodeedu.solvers.events.watch import Occurrence, Step, Watch
 from nodeedu.solvers.integrate import integrate
 from nodeedu.solvers.lanes import Adjoint, Control, Records, make_lanes, make_records, make_rows, make_samples
 from nodeedu.solvers.norms import OwnNorm

@@ -3,7 +3,7 @@
 A trial step
 
     prepare        where it ends, and the slope at its start where anything needs it
-    solve_stages   Jacobian and LU decompositions where the old ones will not do, Newton's method (implicit_stages.py)
+    solve_stages   Jacobian and LU decompositions where the old ones will not do, Newton's method (stages.py)
     judge          error estimate (adaptive steps), and the size of the next step
     accept         record, outputs, new state
 
@@ -19,7 +19,7 @@ import math
 from nodeedu.compile.kernels import DONE, call_f
 from nodeedu.solvers.core import core, driver
 from nodeedu.solvers.dense_output import interpolation_weight
-from nodeedu.solvers.implicit_control import (
+from nodeedu.solvers.implicit.control import (
     EXPONENT,
     GOOD_RATE,
     MISSING,
@@ -31,7 +31,8 @@ from nodeedu.solvers.implicit_control import (
     next_size,
     root_mean_square,
 )
-from nodeedu.solvers.implicit_stages import (
+from nodeedu.solvers.implicit.lu import substitute
+from nodeedu.solvers.implicit.stages import (
     BROKEN,
     CONVERGED,
     NOT_FINITE,
@@ -39,7 +40,6 @@ from nodeedu.solvers.implicit_stages import (
     first_nonfinite,
     solve_stages,
 )
-from nodeedu.solvers.lu import substitute
 from nodeedu.solvers.status import (
     KERNEL_FAILED,
     NEWTON_FAILED,
@@ -61,7 +61,7 @@ def integrate(system, method, control, first_steps, z0, ts, walk, states, stages
     Parameters
     ----------
     system, method, control, states, stages
-        See newton.py, implicit_control.py and above.
+        See newton.py, control.py and above.
     first_steps : array (B,)
         Sizes of the first trial steps; 0 is replaced by an automatic choice.
     z0 : array (B, D)

@@ -14,10 +14,10 @@ import numpy as np
 from nodeedu import tableaus
 from nodeedu.solvers import methods
 from nodeedu.solvers.arguments import Options
-from nodeedu.solvers.diagnosis_case import Case
-from nodeedu.solvers.diagnosis_probes import Stability, eigenvalues, stability
-from nodeedu.solvers.diagnosis_record import Diagnosis
-from nodeedu.solvers.diagnosis_trail import follow, from_here
+from nodeedu.solvers.diagnosis.case import Case
+from nodeedu.solvers.diagnosis.probes import Stability, eigenvalues, stability
+from nodeedu.solvers.diagnosis.record import Diagnosis
+from nodeedu.solvers.diagnosis.trail import follow, from_here
 from nodeedu.solvers.status import NON_FINITE, SUCCESS, TOO_MANY_STEPS, UNDERFLOW
 
 GROWTH = 1e3  # of a state that blows up: by round-off of t at T, (T - t)^(-1/4) has grown by 1e4; others do not grow

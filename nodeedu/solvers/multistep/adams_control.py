@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nodeedu.solvers.adams_step import DIFFERENCES, MAX_ORDER, norm
 from nodeedu.solvers.core import core
+from nodeedu.solvers.multistep.adams_step import DIFFERENCES, MAX_ORDER, norm
 from nodeedu.solvers.status import NON_FINITE, UNDERFLOW
 from nodeedu.solvers.step_control import SLIVER, smallest_step
 

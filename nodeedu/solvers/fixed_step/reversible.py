@@ -29,10 +29,8 @@ import numpy as np
 from nodeedu.compile.kernels import DONE
 from nodeedu.solvers.arguments import Inputs, Options
 from nodeedu.solvers.core import driver
-from nodeedu.solvers.fixed_grid import finish, go_back, place
-from nodeedu.solvers.fixed_solve import Scheme, solve_on_grid, undo_on_grid
-from nodeedu.solvers.integrate import ROUNDS
-from nodeedu.solvers.reversible_step import (
+from nodeedu.solvers.fixed_step.grid import finish, go_back, place
+from nodeedu.solvers.fixed_step.reversible_step import (
     LAG,
     SLOPE,
     Back,
@@ -45,6 +43,8 @@ from nodeedu.solvers.reversible_step import (
     undo_pair,
     wrapped,
 )
+from nodeedu.solvers.fixed_step.solve import Scheme, solve_on_grid, undo_on_grid
+from nodeedu.solvers.integrate import ROUNDS
 from nodeedu.solvers.solution import Solution
 
 Array = np.ndarray

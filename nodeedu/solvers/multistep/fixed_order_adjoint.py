@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from nodeedu.solvers.multistep_step import Formula, Trail
+from nodeedu.solvers.multistep.fixed_order_step import Formula, Trail
 
 Array = np.ndarray
 

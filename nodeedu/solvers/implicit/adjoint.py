@@ -20,8 +20,8 @@ import numpy as np
 from nodeedu.compile.kernels import DONE, call_jvp, call_vjp
 from nodeedu.solvers.core import core, driver
 from nodeedu.solvers.dense_output import interpolation_weight
-from nodeedu.solvers.implicit_steps import ROUNDS
-from nodeedu.solvers.lu import factor, substitute
+from nodeedu.solvers.implicit.lu import factor, substitute
+from nodeedu.solvers.implicit.steps import ROUNDS
 
 Array = np.ndarray
 

@@ -22,8 +22,8 @@ import numpy as np
 
 from nodeedu.compile.kernels import DONE, call_f, call_jvp
 from nodeedu.solvers.core import core
-from nodeedu.solvers.implicit_tableaus import ImplicitTableau
-from nodeedu.solvers.lu import factor, substitute
+from nodeedu.solvers.implicit.lu import factor, substitute
+from nodeedu.solvers.implicit.tableaus import ImplicitTableau
 
 Array = np.ndarray
 
@@ -39,7 +39,7 @@ class Implicit(NamedTuple):
     mu: Array  # (q,) complex eigenvalues of A^-1 with imaginary part >= 0, the real one first
     back: Array  # (m, q) complex, dZ = Re(back dw): columns of T, twice that of a conjugate pair
     forth: Array  # (q, m) complex, rows of T^-1
-    error: Array  # (m,) weights of Z in the error estimate, see implicit_steps.py
+    error: Array  # (m,) weights of Z in the error estimate, see steps.py
     interpolant: Array  # (s, s) dense output, see dense_output.py
 
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from nodeedu.compile.kernels import JIT
-from nodeedu.solvers.adams_step import MAX_ORDER, STAR, D, Y, integrals
 from nodeedu.solvers.core import core
+from nodeedu.solvers.multistep.adams_step import MAX_ORDER, STAR, D, Y, integrals
 
 Array = np.ndarray
 FIRST = 32  # room for so many steps; it doubles when it is full

@@ -1,7 +1,7 @@
 """Steps that are known before they are made: each interval of ts is cut into equal steps, forwards and backwards.
 
 Methods of fixed steps whose step is their own affair (symplectic.py, reversible.py) share what surrounds the step
-(fixed_solve.py): the grid, outputs, counters, records, dense output. All samples make their k-th step together, those
+(solve.py): the grid, outputs, counters, records, dense output. All samples make their k-th step together, those
 with the most steps first, so that the rows of the samples that still run have no gaps. Going back, the same grid gives
 the same times and sizes bit for bit: nothing about it is stored.
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nodeedu.solvers.arguments import Inputs, Options
-from nodeedu.solvers.diagnosis_probes import BlowUp, fit_blow_up
-from nodeedu.solvers.diagnosis_trail import Slopes, Trail, follow, slopes_of
+from nodeedu.solvers.diagnosis.probes import BlowUp, fit_blow_up
+from nodeedu.solvers.diagnosis.trail import Slopes, Trail, follow, slopes_of
 from nodeedu.solvers.status import TOO_MANY_STEPS
 from nodeedu.solvers.step_control import MIN_FACTOR, fixed_step_count
 

@@ -9,7 +9,7 @@ import numpy as np
 from nodeedu import tableaus
 from nodeedu.compile.kernels import DONE, call_f, call_vjp
 from nodeedu.solvers.core import core
-from nodeedu.solvers.fixed_grid import moments
+from nodeedu.solvers.fixed_step.grid import moments
 
 Array = np.ndarray
 

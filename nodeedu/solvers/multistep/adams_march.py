@@ -8,9 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from nodeedu.compile.kernels import DONE, call_f
-from nodeedu.solvers.adams_control import aim, choose, reject
-from nodeedu.solvers.adams_output import emit, record
-from nodeedu.solvers.adams_step import (
+from nodeedu.solvers.core import core, driver
+from nodeedu.solvers.integrate import ROUNDS
+from nodeedu.solvers.multistep.adams_control import aim, choose, reject
+from nodeedu.solvers.multistep.adams_output import emit, record
+from nodeedu.solvers.multistep.adams_step import (
     AHEAD,
     ATOL,
     DIFFERENCES,
@@ -25,8 +27,6 @@ from nodeedu.solvers.adams_step import (
     shift,
     step_weights,
 )
-from nodeedu.solvers.core import core, driver
-from nodeedu.solvers.integrate import ROUNDS
 from nodeedu.solvers.status import KERNEL_FAILED, NON_FINITE, RUNNING, SUCCESS, TOO_MANY_STEPS
 from nodeedu.solvers.step_control import first_step_size, smallest_step, trial_guess
 

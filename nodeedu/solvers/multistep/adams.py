@@ -33,12 +33,12 @@ from typing import Any
 import numpy as np
 
 from nodeedu.compile.kernels import JIT
-from nodeedu.solvers.adams_control import STATE, Control
-from nodeedu.solvers.adams_march import Work, march
-from nodeedu.solvers.adams_output import FIRST, Records, grow, interpolate, make_records
-from nodeedu.solvers.adams_step import ATOL, MAX_ORDER, ROWS
 from nodeedu.solvers.arguments import Inputs, Options
 from nodeedu.solvers.lanes import make_samples
+from nodeedu.solvers.multistep.adams_control import STATE, Control
+from nodeedu.solvers.multistep.adams_march import Work, march
+from nodeedu.solvers.multistep.adams_output import FIRST, Records, grow, interpolate, make_records
+from nodeedu.solvers.multistep.adams_step import ATOL, MAX_ORDER, ROWS
 from nodeedu.solvers.solution import Solution
 
 Array = np.ndarray

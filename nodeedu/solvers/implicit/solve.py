@@ -1,7 +1,7 @@
 """Implicit methods for stiff problems: Radau IIA with step control, and collocation methods of fixed steps.
 
-`implicit_tableaus.py` has the methods, `newton.py` the equations of their stages, `implicit_steps.py` the steps, and
-`implicit_adjoint.py` the way back through them. The Jacobian is the field's own, computed by its JVP kernel; that of a
+`tableaus.py` has the methods, `newton.py` the equations of their stages, `steps.py` the steps, and
+`adjoint.py` the way back through them. The Jacobian is the field's own, computed by its JVP kernel; that of a
 plain callable is taken by differences. Where a problem is not stiff, an explicit method is the better choice.
 
 `rtol` and `atol` control the steps of radau5; methods of fixed steps solve the equations of their stages down to
@@ -19,15 +19,15 @@ import numpy as np
 
 from nodeedu.compile.kernels import Kernel
 from nodeedu.errors import SolverError
-from nodeedu.solvers import implicit_tableaus
 from nodeedu.solvers.arguments import Inputs, Options
 from nodeedu.solvers.callables import CallableField
 from nodeedu.solvers.dense_output import interpolate_records
-from nodeedu.solvers.implicit_adjoint import go_back, make_sweep
-from nodeedu.solvers.implicit_control import WALK, StiffControl, make_states
-from nodeedu.solvers.implicit_steps import integrate
+from nodeedu.solvers.implicit import tableaus
+from nodeedu.solvers.implicit.adjoint import go_back, make_sweep
+from nodeedu.solvers.implicit.control import WALK, StiffControl, make_states
+from nodeedu.solvers.implicit.newton import System, as_implicit, make_stages
+from nodeedu.solvers.implicit.steps import integrate
 from nodeedu.solvers.lanes import Records, _attributes, grow, make_records, make_samples
-from nodeedu.solvers.newton import System, as_implicit, make_stages
 from nodeedu.solvers.solution import Solution
 from nodeedu.solvers.status import CAUSES, KERNEL_FAILED, SUCCESS
 
@@ -47,7 +47,7 @@ def solve(inputs: Inputs, options: Options, record: bool) -> Solution:
     record : bool
         Whether to keep the accepted steps.
     """
-    tableau, z0, ts = implicit_tableaus.get(options.method), inputs.z0, inputs.ts
+    tableau, z0, ts = tableaus.get(options.method), inputs.z0, inputs.ts
     (count, size), dtype = z0.shape, z0.dtype
     kernel = inputs.field.kernel("f", dtype)  # of a plain callable, it must stay alive as long as its address is used
     method, system, control = as_implicit(tableau), _system(inputs, kernel), _control(options, dtype)
@@ -76,7 +76,7 @@ def solve(inputs: Inputs, options: Options, record: bool) -> Solution:
 
 
 def backward(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array]:
-    """Backpropagate through the accepted steps of a recorded solve, see implicit_adjoint.py.
+    """Backpropagate through the accepted steps of a recorded solve, see adjoint.py.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def backward(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array]:
         If a compiled kernel raises an exception.
     """
     inputs, options, records = solution._inputs, solution._options, solution._records
-    tableau, z0, accepted = implicit_tableaus.get(options.method), inputs.z0, solution._samples["accepted"]
+    tableau, z0, accepted = tableaus.get(options.method), inputs.z0, solution._samples["accepted"]
     f, vjp = (inputs.field.kernel(kind, z0.dtype) for kind in ("f", "vjp"))
     system, work = _system(inputs, f), np.empty(vjp.work_size, z0.dtype)
     a, p_bar = np.zeros_like(z0), np.zeros(inputs.field.n_params, z0.dtype)
@@ -129,7 +129,7 @@ def _interpolant(
         records = again._records
         for name in ("nfev", "f_dense"):
             counters[name] += again._samples["nfev"]
-    interpolant = implicit_tableaus.get(options.method).interpolant
+    interpolant = tableaus.get(options.method).interpolant
     return partial(interpolate_records, records=records, interpolant=interpolant, z0=inputs.z0)
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nodeedu.solvers.diagnosis_trail import Slopes
+from nodeedu.solvers.diagnosis.trail import Slopes
 
 Array = np.ndarray
 

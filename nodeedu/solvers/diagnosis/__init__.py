@@ -1,0 +1,1 @@
+"""The failure microscope: why a solve failed or struggled, with the evidence and the remedy."""

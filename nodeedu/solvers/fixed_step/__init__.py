@@ -1,0 +1,1 @@
+"""Methods of fixed steps that are no Runge-Kutta methods: symplectic and reversible."""
