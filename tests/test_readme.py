@@ -6,8 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import nodeedu as ne
+from nodeedu.solvers import methods
+
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+CODE = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 
 
 @pytest.mark.parametrize(
@@ -24,8 +28,7 @@ def test_the_two_commands_stand_on_lines_of_their_own(command):
 @pytest.mark.jit
 def test_the_code_computes_the_gradient_that_it_says():
     names = {}
-    (code,) = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-    exec(code, names)
+    exec(CODE[0], names)
     ne, z0, theta = names["ne"], names["z0"], names["theta"]
     assert names["sol"].zs.shape == (11, 20, 2)
 
@@ -37,6 +40,17 @@ def test_the_code_computes_the_gradient_that_it_says():
     moved[3, 1] = h
     # the README solves to 1e-6; here, differences of losses that are good to 1e-9, divided by 2 h
     assert (loss(z0 + moved) - loss(z0 - moved)) / (2 * h) == pytest.approx(names["g"].z0[3, 1], rel=1e-3)
+
+
+def test_the_failure_is_explained_as_it_says(capsys):
+    exec(CODE[1], {"ne": ne})
+    promised = re.search(r"# (.*)…", CODE[1])[1]
+    assert capsys.readouterr().out.startswith(promised)
+
+
+def test_all_methods_are_in_the_table():
+    known = [name for name in methods.names() if not name.startswith(("adams_", "reversible_"))]
+    assert [name for name in known if f"`{name}`" not in TEXT] == []
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", TEXT))))
