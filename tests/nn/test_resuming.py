@@ -85,6 +85,7 @@ def test_ctrl_c_in_a_process_saves_and_says_so(tmp_path):
 import os, signal, numpy as np
 from nodeedu import nn
 from nodeedu.autodiff import Tensor
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background may have been told to ignore it
 def f(theta, step):
     if step == 5:
         os.kill(os.getpid(), signal.SIGINT)
