@@ -5,16 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nodeedu.sensitivity.backsolve import backsolve
+from nodeedu.sensitivity.checkpointed import check_slots, checkpointed
 from nodeedu.sensitivity.discrete import discrete
 from nodeedu.sensitivity.forward import forward
+from nodeedu.sensitivity.interpolated import interpolated
+from nodeedu.sensitivity.ledger import with_ledger
+from nodeedu.sensitivity.lookup import with_path
+from nodeedu.sensitivity.quadrature import quadrature
 from nodeedu.sensitivity.reversible import require_reversible, reversible
+from nodeedu.sensitivity.watch import check_watch, watch_backsolve
 from nodeedu.solvers.arguments import Inputs, Options, check_cotangents, check_inputs, check_options
 from nodeedu.solvers.callables import CallableField
 from nodeedu.solvers.lanes import copy_samples
@@ -24,7 +30,7 @@ from nodeedu.solvers.solve import require_success, solve
 from nodeedu.solvers.tally import Tally, make_tally
 
 Array = NDArray[Any]
-METHODS = ("discrete", "backsolve", "forward", "reversible")
+METHODS = ("discrete", "checkpointed", "backsolve", "interpolated", "quadrature", "forward", "reversible")
 
 
 @dataclass(frozen=True)
@@ -79,8 +85,9 @@ class Gradients:
         forward_counts, nfev_backward, counts, stored = self._ledger
         batched = self._inputs.batched
         columns = [forward_counts["nfev"], nfev_backward, counts["accepted"], counts["rejected"]]
+        nfev, back, accepted, rejected = (each if batched else int(each[0]) for each in columns)
         tally = make_tally(forward_counts, batched, adjoint=nfev_backward)
-        return GradientStats(*(each if batched else int(each[0]) for each in columns), stored, tally)
+        return GradientStats(nfev, back, accepted, rejected, stored, tally)
 
     @cached_property
     def ts(self) -> Array:
@@ -118,6 +125,8 @@ def gradients(
     norm: str | Callable[[Array], float] = "rms",
     jump_ts: ArrayLike | None = None,
     min_step: float = 0.0,
+    slots: int | str | None = None,
+    watch: bool = False,
 ) -> Gradients:
     """Compute the gradients of a loss L(z(t_0), ..., z(t_N)) with respect to z0, theta and ts.
 
@@ -133,10 +142,12 @@ def gradients(
         Parameters, of the structure that the field was made with.
     zs_bar : array
         dL/dz(t_i), in the shape of ``odeint(...).zs``, i = 0 included.
-    method : {"discrete", "backsolve", "forward", "reversible"}
-        Backpropagation through the accepted steps; the adjoint ODE solved backwards; forward sensitivity, which costs
-        one column for each number in z0 and theta; or backpropagation that undoes the steps of a reversible or
-        symplectic solver and stores none.
+    method : {"discrete", "checkpointed", "backsolve", "interpolated", "quadrature", "forward", "reversible"}
+        How: discrete is backpropagation through the accepted steps; checkpointed the same to the last bit, with few
+        stored states, the others computed again; backsolve the adjoint ODE, with z solved backwards along with it;
+        interpolated the same with z from dense output of the forward solve; quadrature this, and then Gauss-Kronrod
+        quadrature for theta; forward is forward sensitivity, which costs one column for each number in z0 and theta;
+        reversible is backpropagation that undoes the steps of a reversible or symplectic solver and stores none.
     solver, rtol, atol, step_size, first_step, max_step, max_steps
         See `odeint`; they hold in both directions.
     solution : Solution, optional
@@ -144,6 +155,13 @@ def gradients(
     controller, norm, jump_ts, min_step
         See `odeint`; they hold in both directions. The norm of z and of the adjoint is the larger of their norms. Jumps
         are at given times: there is no gradient with respect to them.
+    slots : int or "recursive", optional
+        How many states "checkpointed" may store of each sample, z0 included; fewer are bought with evaluations, in the
+        least number there can be (schedule.py). By default about the root of twice the steps, so that none is repeated
+        more than twice; "recursive" stores about their logarithm.
+    watch : bool
+        Whether to predict, before "backsolve", if it will find its way back, and warn if its gradient will not be worth
+        having; see `predict_backsolve`. It costs more than the gradient.
 
     Returns
     -------
@@ -175,18 +193,33 @@ def gradients(
             norm=norm, jump_ts=jump_ts, min_step=min_step,
         )  # fmt: skip
     require_differentiable(options, method)
+    check_slots(slots, method)
+    check_watch(watch, method)
     bar = check_cotangents(zs_bar, inputs)
     if method == "forward":
         zs, a, p_bar, counts = forward(inputs, options, bar)
         return _package(inputs, zs, a, p_bar, counts, counts["nfev"] * 0, counts, 0, bar)
-    if solution is None or (method == "discrete" and solution._records is None):
-        solution = solve(inputs, options, record=method == "discrete")
+    given, solution = solution, _solve_for(method, inputs, options, solution)
+    if solution is not given:
         require_success(solution._samples, options, inputs.batched, diagnose=solution.diagnose)
-    return differentiate(solution, bar, method)
+    if watch:
+        watch_backsolve(solution, bar)
+    return differentiate(solution, bar, method, slots)
 
 
-def differentiate(solution: Solution, zs_bar: Array, method: str) -> Gradients:
-    """Compute the gradients of a loss from a solve that has been made, with records if the method is "discrete".
+def _solve_for(method: str, inputs: Inputs, options: Options, solution: Solution | None) -> Solution:
+    """Return a solve that has kept what a method needs: the one given, if it has."""
+    if method == "checkpointed":
+        return with_ledger(solution, inputs, options)
+    if method in ("interpolated", "quadrature"):
+        return with_path(solution, inputs, options)
+    if solution is None or (method == "discrete" and solution._records is None):
+        return solve(inputs, options, record=method == "discrete")
+    return solution
+
+
+def differentiate(solution: Solution, zs_bar: Array, method: str, slots: int | str | None = None) -> Gradients:
+    """Compute the gradients of a loss from a solve that has been made, with the records that the method needs.
 
     Parameters
     ----------
@@ -194,8 +227,10 @@ def differentiate(solution: Solution, zs_bar: Array, method: str) -> Gradients:
         A successful solve.
     zs_bar : array (T, B, D)
         dL/dz(t_i), contiguous and of the dtype of the state.
-    method : {"discrete", "backsolve", "reversible"}
-        How.
+    method : str
+        How; any of `METHODS` but "forward".
+    slots : int, "recursive" or None
+        Of "checkpointed".
     """
     inputs, forward_counts, records = solution._inputs, solution._samples, solution._records
     zs = solution._states.reshape(zs_bar.shape)
@@ -205,9 +240,13 @@ def differentiate(solution: Solution, zs_bar: Array, method: str) -> Gradients:
         backward = discrete if solution._options.tableau else algorithm(solution._options.method).backward
         a, p_bar, nfev = backward(solution, zs_bar)
         counts, stored = forward_counts, records.stored_states
-    elif method == "reversible":
-        a, p_bar, nfev, stored = reversible(solution, zs_bar)
+    elif method in ("reversible", "checkpointed"):
+        undo = reversible if method == "reversible" else partial(checkpointed, slots=slots)
+        a, p_bar, nfev, stored = undo(solution, zs_bar)
         counts = forward_counts
+    elif method in ("interpolated", "quadrature"):
+        a, p_bar, counts, stored = (interpolated if method == "interpolated" else quadrature)(solution, zs_bar)
+        nfev = counts["nfev"]
     else:
         a, p_bar, counts = backsolve(solution, zs_bar)
         nfev, stored = counts["nfev"], len(zs) * len(a)

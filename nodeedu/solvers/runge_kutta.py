@@ -25,6 +25,8 @@ from nodeedu.tableaus import Tableau
 # NumPy integers: a core would be compiled anew for each value of a Python constant that it is called with.
 Y, Y1, H, ATOL, SPARE, K = np.arange(6)
 
+FEW = 12  # elements that are summed one by one
+
 
 class Method(NamedTuple):
     """A tableau as the cores read it: the coefficients of slopes in the dtype of the state, times in float64."""
@@ -79,8 +81,16 @@ def _hermite(b: np.ndarray) -> np.ndarray:
 def combine(x, weights, count, start, stop, out):
     """Set ``out = sum_{j<count} weights_j k_j`` over the elements from start to stop.
 
-    The outer loop runs over slopes, the inner one over elements, which lets it run in vector lanes.
+    The outer loop runs over slopes, the inner one over elements, which lets it run in vector lanes. For few elements it
+    is the other way round, as vectors would take longer to set up. Every element has the same sum, in the same order.
     """
+    if stop - start <= FEW:
+        for i in range(start, stop):
+            out[i] = 0.0
+            for j in range(count):
+                if weights[j] != 0.0:
+                    out[i] += weights[j] * x[K + j, i]
+        return
     total = out[start:stop]
     for i in range(total.shape[0]):
         total[i] = 0.0

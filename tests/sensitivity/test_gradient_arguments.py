@@ -107,3 +107,11 @@ def test_zero_loss_gradients_give_zero_gradients(method):
     g = ne.gradients(**RIGHT | {"zs_bar": np.zeros_like(V.targets)}, method=method)
     assert not both(g).any()
     assert not g.ts.any()
+
+
+@pytest.mark.parametrize("method", ["discrete", "backsolve"])
+def test_writing_into_the_states_of_a_solution_does_not_change_its_gradients(method):
+    sol = ne.odeint(V.field, V.z0, V.ts, V.theta, record=True)
+    expected = both(ne.gradients(**RIGHT, method=method, solution=sol))
+    sol.zs[...] = np.nan
+    np.testing.assert_array_equal(both(ne.gradients(**RIGHT, method=method, solution=sol)), expected)
