@@ -50,6 +50,7 @@ def test_a_chapter_draws_its_figures(run):
     ("chapter", "steps"),
     [
         ("01_resnet_is_euler", ["a1", "a2", "a3", "a4", "a5", "a6", "a8"]),
+        ("02_solvers", ["a7"]),
         ("06_adjoint_by_limits", ["b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "b9", "b10", "k1", "k2"]),
     ],
 )
