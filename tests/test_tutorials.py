@@ -1,16 +1,13 @@
 """Every chapter runs as a script, and every equation that it numbers was executed."""
 
 import re
-import runpy
-from pathlib import Path
 
 import pytest
+from chapters import CHAPTERS, FOLDER
 
 # A chapter evaluates vector fields some ten thousand times: minutes without compiled code.
 pytestmark = pytest.mark.jit
 
-FOLDER = Path(__file__).parent.parent / "tutorials"
-CHAPTERS = [path.stem for path in sorted(FOLDER.glob("[0-9]*.py"))]
 PARTS = (
     "**What you will do.**", "**What you will learn.**", "**What you need.**", "## The picture of the result",
     "measured", "## Exercises", "## Further reading",
@@ -25,25 +22,16 @@ def labels(chapter):
     return re.findall(r"\$\$ \(eq-([\w-]+)\)", text(chapter))
 
 
-@pytest.fixture(scope="module", params=CHAPTERS)
-def run(request, tmp_path_factory):
-    """Run a chapter once, and keep its variables and the folder that it was told to draw into."""
-    folder = tmp_path_factory.mktemp(request.param)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NODEEDU_FIGURES", str(folder))
-        variables = runpy.run_path(str(FOLDER / f"{request.param}.py"), run_name="__main__")
-    return request.param, variables, folder
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_numbered_equation_of_a_chapter_is_checked(chapter, chapter_runs):
+    assert chapter_runs.labels(chapter) == sorted(labels(chapter))
 
 
-def test_every_numbered_equation_of_a_chapter_is_checked(run):
-    chapter, variables, _ = run
-    assert sorted(variables["checks"]) == sorted(labels(chapter))
-
-
-def test_a_chapter_draws_its_figures(run):
-    chapter, _, folder = run
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_draws_its_figures(chapter, chapter_runs):
+    chapter_runs.labels(chapter)  # wait until it is done
     named = re.findall(r'(?:num=|set_label\()"(\w+)"', text(chapter))
-    assert sorted(path.stem for path in folder.glob("*.png")) == sorted(named)
+    assert sorted(path.stem for path in chapter_runs.figures(chapter).glob("*.png")) == sorted(named)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +39,10 @@ def test_a_chapter_draws_its_figures(run):
     [
         ("01_resnet_is_euler", ["a1", "a2", "a3", "a4", "a5", "a6", "a8"]),
         ("02_solvers", ["a7"]),
+        ("04_forward_sensitivity", ["k1", "k2", "k3"]),
+        ("05_linear_adjoint_trick", ["g1", "g2", "g3"]),
         ("06_adjoint_by_limits", ["b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "b9", "b10", "k1", "k2"]),
+        ("07_adjoint_by_lagrange", ["c1", "c2", "c3", "c4", "c5", "c6"]),
     ],
 )
 def test_a_derivation_leaves_out_no_step(chapter, steps):

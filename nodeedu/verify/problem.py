@@ -17,10 +17,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..autodiff import structure, transforms
-from ..autodiff.check import central_difference, relative_error
+from ..autodiff.tape import Tape
 from ..compile import VectorField, vector_field
+from ..errors import SolverError
+from .steps import Differentiate, chosen_for
+from .walk import walker
 
 Array = NDArray[Any]
+ENDED = "solving to t = %g ended at t = %g: the path, or a derivative of it, may grow without bound there"
 RTOL, ATOL = 1e-13, 1e-14  # of paths that count as the truth: DOP853 then errs by a few 1e-13
 
 
@@ -88,55 +92,52 @@ class Problem:
 
     def unflat(self, p: Array) -> Any:
         """Return a vector (P,), or an array (P, ...), in the structure of theta; complex numbers pass."""
-        shapes = [np.shape(leaf) for leaf in structure.leaves(self.theta)]
-        ends = np.cumsum([math.prod(shape) for shape in shapes])
-        parts = np.split(p, ends[:-1]) if shapes else []
         rest = np.shape(p)[1:]
-        return structure.unflatten(self.theta, [x.reshape(s + rest) for x, s in zip(parts, shapes, strict=True)])
+        return structure.unflatten(self.theta, [p[i:j].reshape(shape + rest) for shape, i, j in self._leaves])
+
+    @cached_property
+    def _leaves(self) -> list[tuple[tuple[int, ...], int, int]]:
+        """Shape of each leaf of theta, and where it stands in p."""
+        shapes = [np.shape(leaf) for leaf in structure.leaves(self.theta)]
+        ends = [0, *np.cumsum([math.prod(shape) for shape in shapes]).tolist()]
+        return list(zip(shapes, ends, ends[1:], strict=False))
 
     # ---------------------------------------------------------------- the field, by the user's own function
 
     def f(self, t: Any, z: Array, p: Array | None = None) -> Array:
         """Evaluate the user's function: ``f(t, z, theta)`` (D,); complex arguments pass."""
-        theta = self.theta if p is None else self.unflat(p)
-        z = np.reshape(z, self.field.shape)
-        value = self.field.function(t, z) if self.theta is None else self.field.function(t, z, theta)
+        known = () if self.theta is None else (self.theta if p is None else self.unflat(p),)
+        value = self.field.function(t, np.reshape(z, self.field.shape), *known)
         return np.reshape(np.asarray(value), -1)
 
     def J_by_steps(self, t: float, z: Array) -> Array:
         """Return ``J = df/dz`` (D, D)."""
-        return self._by_steps(lambda z: self.f(t, z), z)
+        return self.by_steps(lambda z: self.f(t, z), z)
 
     def f_theta_by_steps(self, t: float, z: Array) -> Array:
         """Return ``df/dtheta`` (D, P)."""
-        return self._by_steps(lambda p: self.f(t, z, p), self.p)
+        return self.by_steps(lambda p: self.f(t, z, p), self.p)
 
     def f_t_by_steps(self, t: float, z: Array) -> Array:
         """Return ``df/dt`` (D,)."""
-        return self._by_steps(lambda t: self.f(t[0], z), np.array([t]))[:, 0]
+        return self.by_steps(lambda t: self.f(t[0], z), np.array([t]))[:, 0]
 
     @cached_property
-    def _by_steps(self) -> Callable[[Callable[[Array], Array], Array], Array]:
-        """Complex steps; real ones with Richardson's extrapolation where f is not analytic, such as the modulus."""
-
-        def here(z: Array) -> Array:
-            return self.f(self.ts[0], z)
-
-        try:
-            agrees = relative_error(_complex_steps(here, self.z0), central_difference(here, self.z0).value) < 1e-6
-        except (TypeError, ValueError):  # a function that takes no complex numbers
-            agrees = False
-        return _complex_steps if agrees else lambda function, x: central_difference(function, x).value
+    def by_steps(self) -> Differentiate:
+        """How functions that are made of f are differentiated: ``by_steps(function, x)`` -> Jacobian (D, n)."""
+        D = self.size
+        x = np.concatenate([self.z0, self.p, self.ts[:1]])
+        return chosen_for(lambda x: self.f(x[-1], x[:D], x[D:-1]), x)
 
     # ---------------------------------------------------------------- the field, by the tape
 
     def J(self, t: float, z: Array) -> Array:
         """Return ``J = df/dz`` (D, D)."""
-        return self._evaluate("dz_z", t, z).reshape(self.size, self.size)
+        return self._tapes["dz_z"](self._inputs(t, z))["dz_z"].reshape(self.size, self.size)
 
     def f_t(self, t: float, z: Array) -> Array:
         """Return ``df/dt`` (D,)."""
-        return self._evaluate("dz_t", t, z).reshape(self.size)
+        return self._tapes["dz_t"](self._inputs(t, z))["dz_t"].reshape(self.size)
 
     def f_theta(self, t: float, z: Array) -> Array:
         """Return ``df/dtheta`` (D, P)."""
@@ -144,41 +145,45 @@ class Problem:
 
     def vjp(self, t: float, z: Array, a: Array) -> tuple[float, Array, Array]:
         """Return ``a f_t``, ``a J`` (D,) and ``a f_theta`` (P,)."""
-        bars = self._vjp_tape.evaluate({**self._inputs(t, z), "dz_bar": np.reshape(a, self.field.shape)})
-        leaves = [np.ravel(bars[role + "_bar"]) for role, _ in structure.flatten(self.theta)]
+        bars = self._vjp_tape({**self._inputs(t, z), "dz_bar": np.reshape(a, self.field.shape)})
+        leaves = [np.ravel(bars[role + "_bar"]) for role in self._roles]
         return float(bars["t_bar"]), bars["z_bar"].reshape(-1), np.concatenate([np.zeros(0), *leaves])
 
     def divergence(self, t: float, z: Array) -> float:
         """Return ``tr J``."""
-        return float(self._evaluate("trace", t, z))
+        return float(self._tapes["trace"](self._inputs(t, z))["trace"])
 
     def divergence_gradients(self, t: float, z: Array) -> tuple[Array, Array]:
         """Return ``d(tr J)/dz`` (D,) and ``d(tr J)/dtheta`` (P,), derivatives of a derivative."""
-        found = self._divergence_tape.evaluate(self._inputs(t, z))
-        leaves = [np.ravel(found[role + "_grad"]) for role, _ in structure.flatten(self.theta)]
+        found = self._divergence_tape(self._inputs(t, z))
+        leaves = [np.ravel(found[role + "_grad"]) for role in self._roles]
         return found["z_grad"].reshape(-1), np.concatenate([np.zeros(0), *leaves])
 
     def _inputs(self, t: float, z: Array) -> dict[str, Any]:
-        return {"t": t, "z": np.reshape(z, self.field.shape), **dict(structure.flatten(self.theta))}
+        return {"t": t, "z": np.reshape(z, self.field.shape)}
 
-    def _evaluate(self, role: str, t: float, z: Array) -> Array:
-        tape, inputs = self._tapes[role], self._inputs(t, z)
-        return tape.evaluate({name: inputs[name] for name in tape.inputs})[role]
+    @cached_property
+    def _roles(self) -> list[str]:
+        """Names of the leaves of theta on the tape."""
+        return [role for role, _ in structure.flatten(self.theta)]
+
+    def _walker(self, tape: Tape) -> Callable[[dict[str, Any]], dict[str, Array]]:
+        return walker(tape, dict(structure.flatten(self.theta)))
 
     @cached_property
     def _tapes(self) -> dict[str, Any]:
         tape = self.field.tape
-        tapes = {"dz_z": transforms.jacobian(tape), "trace": transforms.divergence(tape)}
-        tapes["dz_t"] = transforms.jacobian(tape, wrt="t")
-        return tapes
+        made = transforms.jacobian(tape), transforms.jacobian(tape, wrt="t"), transforms.divergence(tape)
+        roles = "dz_z", "dz_t", "trace"
+        return {role: self._walker(tape.select({role: role})) for role, tape in zip(roles, made, strict=True)}
 
     @cached_property
     def _vjp_tape(self) -> Any:
-        return transforms.vjp(self.field.tape)
+        return self._walker(transforms.vjp(self.field.tape))
 
     @cached_property
     def _divergence_tape(self) -> Any:
-        return transforms.grad(self._tapes["trace"], "trace")
+        return self._walker(transforms.grad(transforms.divergence(self.field.tape), "trace"))
 
     # ---------------------------------------------------------------- paths
 
@@ -191,8 +196,16 @@ class Problem:
             if begin == end:
                 states.append(states[-1])
                 continue
-            states.append(solve_ivp(rhs, (begin, end), states[-1], "DOP853", rtol=RTOL, atol=ATOL).y[:, -1])
+            found = solve_ivp(rhs, (begin, end), states[-1], "DOP853", rtol=RTOL, atol=self.atol)
+            if not found.success:
+                raise SolverError(ENDED % (end, found.t[-1]), t=found.t[-1], method="DOP853", cause="underflow")
+            states.append(found.y[:, -1])
         return np.array(states[1:]) if np.ndim(s) else states[-1]
+
+    @cached_property
+    def atol(self) -> float:
+        """Absolute tolerance of paths: smaller where the state is."""
+        return ATOL * (min(1.0, float(np.max(np.abs(self.z0)))) or 1.0)
 
     def flow(self, t: float, s: float | Array, z: Array, p: Array | None = None) -> Array:
         """Return z(s) of the path through z at t."""
@@ -254,16 +267,6 @@ class Problem:
         # Starting later with the same z0 shifts the clock of the field, and shortens the way to every t_i.
         ts[0] = np.einsum("ti,ti->", g[1:], shift[1:] - slopes[1:])
         return Truth(zs, np.einsum("ti,tij->j", g, Phi), np.einsum("ti,tip->p", g, S), ts)
-
-
-def _complex_steps(function: Callable[[Array], Array], x: Array) -> Array:
-    """Return the Jacobian (D, n) at a vector, as `complex_step`, without its care for structures."""
-    columns, moved = [], x.astype(complex)
-    for i in range(len(x)):
-        moved[i] += 1e-30j
-        columns.append(np.asarray(function(moved)).imag / 1e-30)
-        moved[i] = x[i]
-    return np.stack(columns, axis=-1) if columns else np.zeros((*np.shape(function(x)), 0))
 
 
 def make_problem(

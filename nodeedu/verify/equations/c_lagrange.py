@@ -32,7 +32,7 @@ from .paths import (
 NOTES = "notes on the adjoint method by Lagrange multipliers, "
 
 
-def running(P: Problem, t: float, z: Array) -> float:
+def running(P: Problem, t: float, z: Array) -> Array:
     """Return the running loss."""
     return gradient_at(P, z) @ P.f(t, z)
 

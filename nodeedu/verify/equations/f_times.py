@@ -5,13 +5,15 @@ g_i is the gradient of the i-th observation's loss by z(t_i); ``a(t0+)`` leaves 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
 from ..problem import Problem
 from .equation import Equation
-from .paths import Array, adjoint, along, ends, middle, state
+from .paths import Array, adjoint, along, ends, middle, observed_back, state
 
 PAPER = "arXiv 1806.07366, "
 
@@ -28,7 +30,7 @@ def states(P: Problem) -> Array:
 
 def slopes_of_losses(P: Problem) -> Array:
     """Return dL/dt_i of all times (T,) by differences of losses, z0 held fixed: no derivative code takes part."""
-    h, units = 1e-3, np.eye(len(P.ts))
+    h, units = 1e-3 * min(1.0, abs(P.ts[-1] - P.ts[0])), np.eye(len(P.ts))
 
     def loss(ts: Array) -> float:
         moved = replace(P, ts=ts)
@@ -41,11 +43,10 @@ def slopes_of_losses(P: Problem) -> Array:
 
 def a_start(P: Problem) -> Array:
     """Return a(t0+) of all observations but that at t0, one adjoint for each: no jumps."""
-    return sum(
-        (adjoint(only(P, i), ends(P)[0]) for i in later(P)), np.zeros(P.size)
-    )
+    return sum((adjoint(only(P, i), ends(P)[0]) for i in later(P)), np.zeros(P.size))
 
 
+@lru_cache(maxsize=64)
 def only(P: Problem, i: int) -> Problem:
     """Return the problem up to its i-th observation, which alone counts."""
     return replace(P, ts=P.ts[: i + 1], targets=P.targets[: i + 1], observed=np.arange(i + 1) == i)
@@ -56,17 +57,9 @@ def f_at(P: Problem, i: int) -> Array:
     return P.f(P.ts[i], states(P)[i])
 
 
-def shift(P: Problem) -> Array:
-    """Return the derivative of the loss by a shift of the field's clock, through tangents (complex steps)."""
-    _, _, _, moved = P.tangents(ends(P)[0], P.ts, P.z0)
-    return np.einsum("ti,ti->", P.loss_gradients(states(P))[1:], moved[1:])
-
-
-def work(P: Problem) -> Array:
-    """Return the integral of ``a f_t`` over the path, added up over the observations."""
-    return sum(
-        along(only(P, i), lambda t, z, a: a @ P.f_t(t, z), ends(P)[0], float(P.ts[i])) for i in later(P)
-    )
+def to_observations(P: Problem, integrand: Callable[[float, Array, Array], Array]) -> Array:
+    """Return the integral of ``integrand(t, z, a)`` from t0 to each observation, with its own adjoint, added up."""
+    return np.sum([along(only(P, i), integrand, ends(P)[0], float(P.ts[i])) for i in later(P)], axis=0)
 
 
 def later(P: Problem) -> range:
@@ -80,10 +73,16 @@ EQUATIONS = (
              PAPER + "appendix B.2, simplified", tolerance=1e-8,  # differences
              lhs=lambda P, _: slopes_of_losses(P),
              rhs=lambda P, _: np.array([-a_start(P) @ f_at(P, 0), *[g(P, i) @ f_at(P, i) for i in later(P)]])),
+    Equation("f2", r"a_t' = -a f_t, \; a_t(t_i^-) = a_t(t_i^+) - g_i f(t_i, z_i): \; \frac{dL}{dt_0} = a_t(t_0^+)",
+             PAPER + "algorithm 2",
+             lhs=lambda P, _: P.truth.ts[0],
+             rhs=lambda P, _: observed_back(
+                 P, lambda t, z, a: (P.f(t, z), -a @ P.J(t, z), -a @ P.f_t(t, z)),
+                 lambda t, z, a, q, g: (a + g, q - g @ P.f(t, z)))[1]),
     Equation("f3", r"\sum_i \frac{dL}{dt_i} = \int a f_t\, dt",
-             PAPER + "eq. (52): all clocks shifted together",
+             PAPER + "eq. (52): all clocks shifted together", scale=lambda P: P.truth.ts,
              lhs=lambda P, _: P.truth.ts.sum(),
-             rhs=lambda P, _: work(P)),
+             rhs=lambda P, _: to_observations(P, lambda t, z, a: a @ P.f_t(t, z))),
     Equation("f4", r"H = a f: \; H(t_1) = H(t) + \int_t^{t_1} a f_t\, ds",
              "L. S. Pontryagin et al., The Mathematical Theory of Optimal Processes (1962)",
              lhs=lambda P, _: adjoint(P, ends(P)[1]) @ P.f(ends(P)[1], state(P, ends(P)[1])),

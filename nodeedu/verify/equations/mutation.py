@@ -17,7 +17,7 @@ from __future__ import annotations
 import ast
 import copy
 import inspect
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -25,17 +25,28 @@ from typing import Any
 import numpy as np
 
 from ..problem import Problem
+from . import paths
 from .equation import Equation, Side, judge
+from .ledger import modules
 
 # Mutants that are the same equation written otherwise, with the proof.
 EQUIVALENT = {
+    "a6 sign: z + h * P.f(t, z) -> (z) - (h * P.f(t, z))": "the two steps in the other order: the same at -h",
     "b5 transpose: eye(P) -> _transposed(eye(P))": "the identity is its own transpose",
+    "g2 transpose: eye(P) -> _transposed(eye(P))": "the identity is its own transpose",
+    "g3 transpose: eye(P) -> _transposed(eye(P))": "the identity is its own transpose",
+    "l4 transpose: eye(P) -> _transposed(eye(P))": "the identity is its own transpose",
+    "h4 sign: i + j -> (i) - (j)": "they differ by 2 j, which is even",
+    "h9 order: J(P) @ J(P) -> _swapped((J(P)), (J(P)))": "both factors are the same",
+    "j2 transpose: S -> _transposed(S)": "S is its own transpose",
+    "j4 transpose: S -> _transposed(S)": "S is its own transpose",
+    "n11 order: G(P) @ F(P) -> _swapped((G(P)), (F(P)))": "tr(G F) = tr(F G)",
 }
 _TIMES = ("ends(P)[0]", "ends(P)[1]", "middle(P)")
 
 
 class NotAMutant(Exception):
-    """The change changes nothing: the transpose of what is no matrix, the order of a product of two vectors."""
+    """The change changes nothing, as the transpose of what is no matrix, or makes a call that cannot be made."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +69,7 @@ class Mutant:
 
 def transposed(x: Any) -> Any:
     """Return ``x.T`` of a matrix; raise NotAMutant for anything else."""
-    if np.ndim(x) != 2 or np.shape(x) == (1, 1):
+    if not isinstance(x, np.ndarray) or x.ndim != 2 or x.shape == (1, 1):
         raise NotAMutant
     return x.T
 
@@ -70,11 +81,11 @@ def swapped(x: Any, y: Any) -> Any:
     return y @ x
 
 
-def mutants(module: ModuleType) -> Iterator[Mutant]:
-    """Yield all mutants of a file of equations."""
+def mutants(module: ModuleType, labels: Collection[str] | None = None) -> Iterator[Mutant]:
+    """Yield all mutants of a file of equations, or those of some."""
     equations = {equation.label: equation for equation in module.EQUATIONS}
     for label, body in _right_sides(ast.parse(inspect.getsource(module))):
-        for change, tree in _changes(body):
+        for change, tree in _changes(body) if labels is None or label in labels else ():
             if f"{label} {change}" not in EQUIVALENT:
                 yield Mutant(equations[label], change, _compile(tree, module))
 
@@ -86,13 +97,50 @@ def survives(mutant: Mutant, problems: tuple[Problem, ...]) -> bool:
     """
     for problem in problems:
         try:
-            if not judge(mutant.equation, problem, mutant.rhs).ok:
+            if not judge(mutant.equation, problem, mutant.rhs).sharp:
                 return False
-        except NotAMutant:
-            raise
+        except (NotAMutant, TypeError) as error:  # an argument that may not be left out
+            raise NotAMutant from error
         except Exception:
             return False
     return True
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What became of mutants.
+
+    Parameters
+    ----------
+    made, caught : int
+    survivors : tuple of str
+        Label and change of those that were not caught.
+    """
+
+    made: int
+    caught: int
+    survivors: tuple[str, ...]
+
+    @property
+    def share(self) -> float:
+        """Share of the mutants that were caught."""
+        return self.caught / self.made if self.made else 1.0
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.caught} of {self.made} mutants caught.", *(f"survives: {x}" for x in self.survivors)])
+
+
+def tally(equations: Sequence[Equation], problems: tuple[Problem, ...]) -> Tally:
+    """Make all mutants of equations, and count those that are caught on some problem."""
+    chosen, made, survivors = {equation.label for equation in equations}, 0, []
+    for mutant in (mutant for module in modules() for mutant in mutants(module, chosen)):
+        try:
+            if survives(mutant, problems):
+                survivors.append(f"{mutant.equation.label} {mutant.change}")
+            made += 1
+        except NotAMutant:
+            continue
+    return Tally(made, made - len(survivors), tuple(survivors))
 
 
 def _right_sides(tree: ast.Module) -> Iterator[tuple[str, ast.Lambda]]:
@@ -106,9 +154,12 @@ def _right_sides(tree: ast.Module) -> Iterator[tuple[str, ast.Lambda]]:
 
 def _changes(body: ast.Lambda) -> Iterator[tuple[str, ast.Lambda]]:
     """Apply every operator at every place."""
+    of_times = {id(node.slice) for node in _places(body) if ast.unparse(node) in _TIMES and hasattr(node, "slice")}
     for i, node in enumerate(_places(body)):
         before = ast.unparse(node)
         for operator, replacement in _replacements(node):
+            if operator == "number" and id(node) in of_times:
+                continue  # that is a limit
             tree = copy.deepcopy(body)
             new = ast.parse(replacement, mode="eval").body
             yield f"{operator}: {before} -> {replacement}", _replace(tree, _places(tree)[i], new)
@@ -130,7 +181,7 @@ def _replace(tree: ast.Lambda, target: ast.expr, new: ast.expr) -> ast.Lambda:
 
 def _compile(tree: ast.Lambda, module: ModuleType) -> Side:
     code = ast.fix_missing_locations(ast.Expression(tree))
-    names = {**vars(module), "_transposed": transposed, "_swapped": swapped}
+    names = {**vars(paths), **vars(module), "_transposed": transposed, "_swapped": swapped}
     return eval(compile(code, f"<mutant of {module.__name__}>", "eval"), names)
 
 

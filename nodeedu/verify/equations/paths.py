@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,7 @@ def with_tangent(P: Problem, integrand: Callable[[float, Array, Array], Array], 
     By Gauss's rule on one path that is kept: its 40 nodes leave an error of 1e-13 on paths as smooth as these.
     """
     D, path = P.size, _tangent_path(P)
-    total = 0.0
+    total: Any = 0.0
     for x, weight in zip(*np.polynomial.legendre.leggauss(NODES), strict=True):
         time = t + 0.5 * (1.0 + x) * (s - t)
         y = path(time)
@@ -119,7 +120,7 @@ def _tangent_path(P: Problem) -> Callable[[float], Array]:
         return np.concatenate([P.f(t, y[:D]), S_dot.ravel()])
 
     start = np.concatenate([P.z0, np.zeros(D * len(P.p))])
-    return solve_ivp(rhs, ends(P), start, "DOP853", rtol=RTOL, atol=ATOL, dense_output=True).sol
+    return solve_ivp(rhs, ends(P), start, "DOP853", rtol=RTOL, atol=P.atol, dense_output=True).sol
 
 
 def loss_at(P: Problem, z: Array) -> float:
@@ -140,3 +141,48 @@ def hessian_at(P: Problem, z: Array) -> Array:
 def end_theta_gradient(P: Problem) -> Array:
     """Return ``dL(z(t1))/dtheta = g S(t1)`` (P,), by definition."""
     return end_gradient(P) @ parameter_tangent(P, *ends(P))
+
+
+def integrated(P: Problem, integrand: Callable[[float, Array], Any], t: float, s: float) -> Array:
+    """Return the integral of ``integrand(t, z(t))`` from t to s, by Gauss's rule on every step of the path's solver."""
+    times, path = _path(P, t, s)
+    nodes, weights = np.polynomial.legendre.leggauss(5)
+    total = np.array(0.0)
+    for begin, end in pairwise(times):
+        half = 0.5 * (end - begin)
+        for x, weight in zip(nodes, weights, strict=True):
+            time = begin + half * (1.0 + x)
+            total = total + half * weight * np.asarray(integrand(time, path(time)))
+    return total
+
+
+@lru_cache(maxsize=64)
+def _path(P: Problem, t: float, s: float) -> tuple[Array, Callable[[float], Array]]:
+    """Return the times of the solver's steps from t to s, and z at any time between."""
+    from scipy.integrate import solve_ivp
+
+    found = solve_ivp(P.f, (t, s), state(P, t), "DOP853", rtol=RTOL, atol=ATOL, dense_output=True)
+    return found.t, found.sol
+
+
+def observed_back(
+    P: Problem, slope: Callable[[float, Array, Array], tuple[Array, Array, Array]],
+    jump: Callable[[float, Array, Array, Array, Array], tuple[Array, Array]],
+) -> tuple[Array, Array]:  # fmt: skip
+    """Solve (z, a, q) from t1 back to t0; at each later observation ``a, q = jump(t, z, a, q, g)``; return (a, q).
+
+    ``slope(t, z, a)`` are the derivatives by time of z (D,), a (D,) and q of any shape. All start from a = q = 0 and
+    z(t1); z is not looked up on the way.
+    """
+    D, shape = P.size, np.shape(slope(P.ts[0], P.z0, np.zeros(P.size))[2])
+    y = np.concatenate([state(P, float(P.ts[-1])), np.zeros(D + int(np.prod(shape)))])
+    observations = P.loss_gradients(np.array([state(P, t) for t in map(float, P.ts)]))
+
+    def rhs(t: float, y: Array) -> Array:
+        return np.concatenate([np.ravel(x) for x in slope(t, y[:D], y[D : 2 * D])])
+
+    for i in range(len(P.ts) - 1, 0, -1):
+        z, a, q = y[:D], y[D : 2 * D], y[2 * D :].reshape(shape)
+        y = np.concatenate([z, *(np.ravel(x) for x in jump(float(P.ts[i]), z, a, q, observations[i]))])
+        y = P.solve(rhs, float(P.ts[i]), float(P.ts[i - 1]), y)
+    return y[D : 2 * D], y[2 * D :].reshape(shape)
