@@ -46,18 +46,20 @@ def leaves(structure: Any) -> list[Any]:
     return [leaf for _, leaf in flatten(structure)]
 
 
-def leaves_like(structure: Any, example: Any) -> list[Any]:
+def leaves_like(structure: Any, example: Any, name: str = "theta") -> list[Any]:
     """List the leaves of a structure in the order of an example; the keys of a dict may come in another.
 
     Raises
     ------
     ValueError
-        The containers differ from those of the example.
+        The containers differ from those of the example; the message calls the structure by its name.
     """
     found: list[Any] = []
     if not _collect(structure, example, found):
         got, expected = ([path for path, _ in flatten(each)] for each in (structure, example))
-        raise ValueError(f"theta has the leaves [{', '.join(got)}]: expected [{', '.join(expected)}]")
+        differing = [path for path in (*expected, *got) if (path in expected) != (path in got)]
+        where = f"first difference: {differing[0]}" if differing else "as they are nested there"
+        raise ValueError(f"{name}: got the leaves {', '.join(got) or 'none'}, expected {', '.join(expected)} ({where})")
     return found
 
 

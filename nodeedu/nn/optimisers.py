@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..autodiff.structure import as_arrays, flatten, leaves, tree_map, unflatten
+from ..autodiff.structure import as_arrays, flatten, leaves, leaves_like, tree_map, unflatten
 
 Rate = float | Callable[[int], float]
 State = dict[str, Any]
@@ -220,17 +220,11 @@ def matching_leaves(theta: Any, gradient: Any) -> list[np.ndarray]:
     ValueError
         It has other containers or shapes than theta; the message names the leaf.
     """
-    have, got = dict(flatten(theta)), dict(flatten(gradient))
-    if have.keys() != got.keys():
-        differing = [path for path in (*have, *got) if (path in have) != (path in got)]
-        raise ValueError(
-            f"gradient: got the leaves {', '.join(got) or 'none'}, expected {', '.join(have)}, "
-            f"the containers of theta (first difference: {differing[0]})"
-        )
-    for path, leaf in have.items():
-        if np.shape(got[path]) != np.shape(leaf):
-            raise ValueError(f"gradient of {path}: got shape {np.shape(got[path])}, expected {np.shape(leaf)}")
-    return [np.asarray(got[path], leaf.dtype) for path, leaf in have.items()]
+    found = leaves_like(gradient, theta, "gradient")
+    for (path, leaf), g in zip(flatten(theta), found, strict=True):
+        if np.shape(g) != np.shape(leaf):
+            raise ValueError(f"gradient of {path}: got shape {np.shape(g)}, expected {np.shape(leaf)}")
+    return [np.asarray(g, leaf.dtype) for g, leaf in zip(found, leaves(theta), strict=True)]
 
 
 def _by_leaf(rule: Callable[..., tuple[Any, ...]], theta: Any, gradient: Any, *averages: Any) -> tuple[Any, ...]:

@@ -10,13 +10,12 @@ from functools import partial
 
 import numpy as np
 
-from nodeedu.errors import SolverError
 from nodeedu.sensitivity.reverse_sweep import LANE, OTHERS, go_back
-from nodeedu.solvers.lanes import _attributes
+from nodeedu.solvers.core import with_attributes
 from nodeedu.solvers.runge_kutta import K
 from nodeedu.solvers.solution import Solution
 from nodeedu.solvers.solve import lanes_at_once
-from nodeedu.solvers.status import CAUSES, KERNEL_FAILED
+from nodeedu.solvers.status import kernel_failure
 from nodeedu.solvers.threads import in_chunks
 
 Array = np.ndarray
@@ -66,7 +65,7 @@ def _sweep(
     kernel, dtype = inputs.field.kernel("vjp", a.dtype), a.dtype
     p_bar, work = np.zeros(inputs.field.n_params, dtype), np.empty(kernel.work_size, dtype)
     n, started, size = len(members), False, a.shape[1]
-    lanes, t = _attributes(np.empty(n, LANE)), np.empty(n)
+    lanes, t = with_attributes(np.empty(n, LANE)), np.empty(n)
     rows = np.empty((K + 2 * len(method.b) + method.interpolant.shape[1] + len(OTHERS), n * size), dtype)
     while n > 0 and not interrupted():
         n = go_back(
@@ -75,10 +74,7 @@ def _sweep(
         )  # fmt: skip
         started = True
     if n < 0:
-        (cause, text), method_name, at = CAUSES[KERNEL_FAILED], solution._options.method, float(lanes["t"][0])
-        raise SolverError(
-            f"discrete: {method_name} stopped at t = {at:.6g}: {text}", t=at, method=method_name, cause=cause
-        )
+        raise kernel_failure("discrete", solution._options.method, float(lanes["t"][0]))
     return p_bar
 
 

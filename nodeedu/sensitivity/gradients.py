@@ -30,7 +30,7 @@ from nodeedu.solvers.solve import require_success, solve
 from nodeedu.solvers.tally import Tally, make_tally
 
 Array = NDArray[Any]
-METHODS = ("discrete", "checkpointed", "backsolve", "interpolated", "quadrature", "forward", "reversible")
+METHODS = ("discrete", "backsolve", "forward", "reversible", "checkpointed", "interpolated", "quadrature")
 
 
 @dataclass(frozen=True)
@@ -156,12 +156,11 @@ def gradients(
         See `odeint`; they hold in both directions. The norm of z and of the adjoint is the larger of their norms. Jumps
         are at given times: there is no gradient with respect to them.
     slots : int or "recursive", optional
-        How many states "checkpointed" may store of each sample, z0 included; fewer are bought with evaluations, in the
-        least number there can be (schedule.py). By default about the root of twice the steps, so that none is repeated
-        more than twice; "recursive" stores about their logarithm.
+        How many states "checkpointed" may store of each sample, z0 included; the fewer, the more steps it makes again.
+        By default the root of twice the steps: none is made again more than twice. "recursive": their logarithm.
     watch : bool
-        Whether to predict, before "backsolve", if it will find its way back, and warn if its gradient will not be worth
-        having; see `predict_backsolve`. It costs more than the gradient.
+        Whether to predict if "backsolve" will find its way back, and warn if not (`predict_backsolve`): it costs more
+        than the gradient.
 
     Returns
     -------
@@ -199,9 +198,8 @@ def gradients(
     if method == "forward":
         zs, a, p_bar, counts = forward(inputs, options, bar)
         return _package(inputs, zs, a, p_bar, counts, counts["nfev"] * 0, counts, 0, bar)
-    given, solution = solution, _solve_for(method, inputs, options, solution)
-    if solution is not given:
-        require_success(solution._samples, options, inputs.batched, diagnose=solution.diagnose)
+    solution = _solve_for(method, inputs, options, solution)
+    require_success(solution._samples, options, inputs.batched, diagnose=solution.diagnose)
     if watch:
         watch_backsolve(solution, bar)
     return differentiate(solution, bar, method, slots)

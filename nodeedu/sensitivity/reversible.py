@@ -1,7 +1,8 @@
 """Backpropagation through the steps of a reversible method, undoing them on the way: exact, in constant memory.
 
 What `discrete` computes from stored steps, this computes from the last one alone: each step is undone by its formula
-(solvers/reversible.py, solvers/symplectic.py), which gives back the states that it had been made from, up to round-off.
+(reversible.py and symplectic.py in solvers/fixed_step/), which gives back the states that it was made from, up to
+round-off.
 It is not `backsolve`, which solves the ODE backwards and so meets other states than the forward solve did. Kidger,
 Foster, Li & Lyons (arXiv 2105.13493), McCallum & Foster (arXiv 2410.11648).
 

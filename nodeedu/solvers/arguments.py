@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nodeedu.autodiff import structure
 from nodeedu.solvers.callables import CallableField
 from nodeedu.solvers.checks import FLOATS, QUICK, is_finite, real_array, require_finite
 from nodeedu.solvers.options import Options, check_options
@@ -142,17 +142,17 @@ def _complain_about_order(rows: Array, gaps: Array) -> None:
 def _pack(field: Any, theta: Any, dtype: Any) -> Array:
     """Check theta and return it packed; what a plain callable is given besides numbers is its own affair."""
     if isinstance(field, CallableField):
-        for name, leaf in _leaves("theta", theta):
+        for name, leaf in structure.flatten(theta):
             if isinstance(leaf, (np.ndarray, np.floating, float)) and np.asarray(leaf).dtype.kind == "f":
                 require_finite(name, np.asarray(leaf))
         return field.pack(theta, dtype)
     if not _all_floats(theta):
-        for name, leaf in _leaves("theta", theta):
+        for name, leaf in structure.flatten(theta):
             real_array(name, leaf)
     with nullcontext() if dtype == np.float64 else np.errstate(over="ignore"):  # a number too large for float32
         p = field.pack(theta, dtype)
         if not is_finite(p):
-            for name, leaf in _leaves("theta", theta):
+            for name, leaf in structure.flatten(theta):
                 require_finite(name, real_array(name, leaf).astype(dtype))
     return p
 
@@ -164,15 +164,3 @@ def _all_floats(theta: Any) -> bool:
     if isinstance(theta, dict):
         return all(map(_all_floats, theta.values()))
     return isinstance(theta, (tuple, list)) and all(map(_all_floats, theta))
-
-
-def _leaves(name: str, theta: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of theta with the names that reach them."""
-    if isinstance(theta, dict):
-        for key, value in theta.items():
-            yield from _leaves(f"{name}[{key!r}]", value)
-    elif isinstance(theta, (tuple, list)):
-        for i, value in enumerate(theta):
-            yield from _leaves(f"{name}[{i}]", value)
-    elif theta is not None:
-        yield name, theta

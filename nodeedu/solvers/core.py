@@ -1,4 +1,4 @@
-"""How the numeric cores of the solvers and their drivers are compiled."""
+"""How the numeric cores of the solvers and their drivers are compiled, with or without numba."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ def core(function):
         function.py_func = function
         return function
     return numba.njit(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False, **STRICT)
+
+
+def with_attributes(array):
+    """Let cores read the fields of records as attributes: numba gives them to any array, NumPy to a recarray only."""
+    return array if JIT else array.view(np.recarray)
 
 
 def driver(function):

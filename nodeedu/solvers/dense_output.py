@@ -19,6 +19,16 @@ def interpolation_weight(interpolant, i, theta):
     return weight
 
 
+def find_steps(times: Array, starts: Array, h: float) -> Array:
+    """Return the indices (n,) of the steps that hold the times (n,), from where they start and the sign of h.
+
+    A time at which one step ends and the next starts belongs to the next; those beyond an end go to the step there.
+    """
+    direction = np.sign(h)
+    after = np.searchsorted(direction * starts, direction * times, side="right")
+    return np.clip(after - 1, 0, len(starts) - 1)
+
+
 def interpolate_records(times: Array, records: Records, interpolant: Array, z0: Array) -> Array:
     """Evaluate recorded solves at any times between their ends.
 
@@ -45,8 +55,7 @@ def interpolate_records(times: Array, records: Records, interpolant: Array, z0: 
         if not len(own):  # a single output time: nothing was solved
             continue
         t, h = steps["t"][own], steps["h"][own]
-        direction = np.sign(h[0])
-        index = np.clip(np.searchsorted(direction * t, direction * times, side="right") - 1, 0, len(own) - 1)
+        index = find_steps(times, t, h[0])
         theta = (times - t[index]) / h[index]
         weights = theta[:, None] ** np.arange(1, interpolant.shape[1] + 1) @ interpolant.T
         y, k = rows[own[index], 0], rows[own[index], 1:]

@@ -9,13 +9,13 @@ B samples, D components, M blocks of a system (systems.py), s stages, T output t
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from nodeedu.compile.kernels import JIT
-from nodeedu.solvers.core import core
+from nodeedu.solvers.core import core, with_attributes
 from nodeedu.solvers.runge_kutta import ATOL, K, Y
 from nodeedu.solvers.status import RUNNING
 
@@ -121,11 +121,6 @@ class Adjoint(NamedTuple):
     work: Array
 
 
-def _attributes(array: Array) -> Array:
-    """Let cores read the fields of records as attributes: numba gives them to any array, NumPy to a recarray only."""
-    return array if JIT else array.view(np.recarray)
-
-
 @lru_cache
 def _new_lanes(n: int) -> bytes:  # bytes, as NumPy copies records field by field
     """Put sample b into lane b."""
@@ -138,7 +133,7 @@ def _new_lanes(n: int) -> bytes:  # bytes, as NumPy copies records field by fiel
 
 def make_lanes(first: int, starts: Array, first_steps: Any) -> Array:
     """Let sample ``first + b`` start in lane b, at starts (n,); a first step of 0 is chosen by the solver."""
-    lanes = _attributes(np.frombuffer(bytearray(_new_lanes(len(starts))), LANE))
+    lanes = with_attributes(np.frombuffer(bytearray(_new_lanes(len(starts))), LANE))
     lanes["t"], lanes["h"] = starts, first_steps
     if first:
         lanes["sample"] += first
@@ -154,7 +149,7 @@ def _new_samples(n: int) -> bytes:
 
 def make_samples(n: int) -> Array:
     """Allocate the counters."""
-    return _attributes(np.frombuffer(bytearray(_new_samples(n)), SAMPLE))
+    return with_attributes(np.frombuffer(bytearray(_new_samples(n)), SAMPLE))
 
 
 def copy_samples(samples: Array) -> Array:
@@ -174,15 +169,20 @@ def make_rows(y0: Array, stages: int, atol: Any, powers: int) -> Array:
 
 def make_records(rows: int, stages: int, size: int, dtype: Any) -> Records:
     """Allocate room for accepted steps."""
-    return Records(np.zeros(1, np.int64), _attributes(np.empty(rows, STEP)), np.empty((rows, 1 + stages, size), dtype))
+    steps, states = with_attributes(np.empty(rows, STEP)), np.empty((rows, 1 + stages, size), dtype)
+    return Records(np.zeros(1, np.int64), steps, states)
 
 
-def grow(records: Records) -> Records:
-    """Return the records in arrays of twice the length."""
-    n = len(records.steps)
-    larger = make_records(2 * n, records.rows.shape[1] - 1, records.rows.shape[2], records.rows.dtype)
-    larger.steps[:n], larger.rows[:n] = records.steps, records.rows
-    return larger._replace(count=records.count)
+def grow(records: Any) -> Any:
+    """Return records of any method, a tuple of their count and of arrays, in arrays of twice the length."""
+    count, *arrays = records
+    return type(records)(count, *map(_twice, arrays))
+
+
+def _twice(array: Array) -> Array:
+    larger = np.empty((2 * len(array), *array.shape[1:]), array.dtype)
+    larger[: len(array)] = array
+    return with_attributes(larger) if array.dtype.names else larger
 
 
 def join(parts: list[tuple[slice, Records]], samples: Array) -> Records:
@@ -198,7 +198,7 @@ def join(parts: list[tuple[slice, Records]], samples: Array) -> Records:
         steps.append(own)
         rows.append(records.rows[:count])
         total += count
-    return Records(np.array([total]), _attributes(np.concatenate(steps)), np.concatenate(rows))
+    return Records(np.array([total]), with_attributes(np.concatenate(steps)), np.concatenate(rows))
 
 
 def own_scratch(adjoint: Adjoint, n: int) -> Adjoint:
@@ -208,6 +208,16 @@ def own_scratch(adjoint: Adjoint, n: int) -> Adjoint:
     return adjoint._replace(
         p_bar=np.zeros_like(adjoint.p_bar), t=np.empty(rows), z=z, a=a, work=np.empty_like(adjoint.work)
     )
+
+
+@core
+def first_nonfinite(rows):
+    """Return the first component that is nan or infinite in any of the rows (n, D), or -1."""
+    for q in range(rows.shape[0]):
+        for i in range(rows.shape[1]):
+            if not abs(rows[q, i]) < math.inf:
+                return i
+    return -1
 
 
 @core

@@ -84,6 +84,23 @@ def root_mean_square(x, start, stop):
 
 
 @core
+def scaled_norm(values, scale):
+    """Return the root of the mean of the scaled squares of values (m, D); scale is (D,)."""
+    total = 0.0
+    for q in range(values.shape[0]):
+        for i in range(values.shape[1]):
+            total += scaled_square(values[q, i], scale[i])
+    return math.sqrt(total / (values.shape[0] * values.shape[1]))
+
+
+@core
+def scaled_square(value, scale):
+    """Return ``(value / scale)**2``; no error over no scale (atol = 0, a component that stays 0) is no error."""
+    ratio = (value / scale if value != 0.0 else value) + 0.0 * scale
+    return ratio * ratio
+
+
+@core
 def largest(x, start, stop):
     """Return the largest absolute value of x[SPARE, start:stop]; nan is larger than all others."""
     most = 0.0

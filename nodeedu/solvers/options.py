@@ -79,8 +79,7 @@ def _check_options(
     shape: tuple[int, ...], called: str, norm: Any, jump_ts: tuple[float, ...], min_step: Any,
 ) -> Options:  # fmt: skip
     """See `check_options`; in a training loop, the same options come again and again."""
-    if method not in methods.names():
-        raise ValueError(f"{called}: got {method!r}, expected one of {', '.join(methods.names())}")
+    methods.require_known(called, method)
     if controller not in CONTROLLERS:
         raise ValueError(f"controller: got {controller!r}, expected one of {', '.join(map(repr, CONTROLLERS))}")
     if not callable(norm) and norm not in NORMS:

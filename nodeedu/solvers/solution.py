@@ -94,7 +94,7 @@ class Solution:
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
-        """Why the solve failed or struggled, or that it is healthy; see diagnosis.py. It solves once more."""
+        """Why the solve failed or struggled, or that it is healthy; see diagnosis/. It solves once more."""
         return self.diagnose()
 
     def diagnose(self, sample: int | None = None) -> Diagnosis:
@@ -127,10 +127,11 @@ class Solution:
         times = real_array("t", t).astype(np.float64)
         if times.ndim > 1:
             raise ValueError(f"t: got shape {times.shape}, expected a number or (n,)")
-        first, last = np.sort(self._inputs.ts[:, [0, -1]], axis=1).T
-        inside = (times.reshape(-1, 1) >= first.max()) & (times.reshape(-1, 1) <= last.min())
-        if not inside.all():
-            raise ValueError(f"t: got {times}, expected times in the solved interval [{first.max()}, {last.min()}]")
+        starts, ends = np.sort(self._inputs.ts[:, [0, -1]], axis=1).T
+        first, last = starts.max(), ends.min()  # of the interval that all samples have in common
+        outside = times[~((times >= first) & (times <= last))]  # nan, too
+        if len(outside):
+            raise ValueError(f"t: got {outside[0]}, expected times in the solved interval [{first}, {last}]")
         states = self._interpolant(times.reshape(-1))
         return states.reshape(times.shape + self._inputs.state_shape)
 

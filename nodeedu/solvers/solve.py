@@ -37,6 +37,7 @@ from nodeedu.solvers.solution import Solution
 from nodeedu.solvers.status import CAUSES
 from nodeedu.solvers.step_control import CONTROLLERS, beyond_jumps
 from nodeedu.solvers.systems import ADJOINT, FIELD, Problem
+from nodeedu.solvers.tally import count_dense
 from nodeedu.solvers.threads import in_chunks
 
 Array = np.ndarray
@@ -75,13 +76,26 @@ def solve(inputs: Inputs, options: Options, record: bool = False, dense: bool = 
 def _interpolant(
     inputs: Inputs, options: Options, method: Method, records: Records | None, counters: Array
 ) -> Callable[[Array], Array]:
-    """Return the dense output (n,) -> (n, B, D); a solve that has not kept its steps is done again, and counted."""
+    """Return the dense output (n,) -> (n, B, D)."""
     if records is None or method.interpolant.shape[1] == 0:
-        dense = solve(inputs, options, record=True, dense=True)
-        method, records = dense._method, dense._records
-        for name in ("nfev", "f_dense"):
-            counters[name] += dense._samples["nfev"]
+        again = solve_again(inputs, options, counters)
+        method, records = again._method, again._records
     return partial(interpolate_records, records=records, interpolant=method.interpolant, z0=inputs.z0)
+
+
+def solve_again(inputs: Inputs, options: Options, counters: Array) -> Solution:
+    """Solve once more and keep the steps, which the first solve did not; its counters also count this one, as dense."""
+    again = solve(inputs, options, record=True, dense=True)
+    count_dense(counters, again._samples["nfev"])
+    return again
+
+
+def make_outputs(inputs: Inputs) -> tuple[Array, Array]:
+    """Allocate outputs (T, B, D), nan but for z0, and the counters (B,) of samples that are where they start."""
+    outputs = np.full((inputs.ts.shape[1], *inputs.z0.shape), math.nan, inputs.z0.dtype)
+    outputs[0], samples = inputs.z0, make_samples(len(inputs.z0))
+    samples["t"] = inputs.ts[:, 0]
+    return outputs, samples
 
 
 def run(
@@ -136,10 +150,10 @@ def run(
         samples["t"] = ts[:, 0]
         return outputs, samples, make_records(0, len(method.b), y0.shape[2], y0.dtype)
     first_step = options.first_step if first_step is None else first_step
-    adjoint = adjoint or _no_adjoint(y0.dtype, type(problem.callee))
-    job = Job(problem, method, options, _control(options, lands), ts, outputs, samples, first_step, record, adjoint)
+    adjoint = adjoint or no_adjoint(y0.dtype, type(problem.callee))
+    job = Job(problem, method, options, make_control(options, lands), ts, outputs, samples, first_step, record, adjoint)
     parts = in_chunks(
-        partial(_solve_chunk, job, integrate), len(samples), lanes_at_once(len(method.b), y0),
+        partial(solve_chunk, job, integrate), len(samples), lanes_at_once(len(method.b), y0),
         parallel=isinstance(options.norm, str),  # else it is a Python function
     )  # fmt: skip
     for _, _, p_bar in parts if problem.system == ADJOINT else ():  # in the order of the chunks
@@ -162,7 +176,7 @@ class Job(NamedTuple):
     adjoint: Adjoint
 
 
-def _solve_chunk(
+def solve_chunk(
     job: Job, drive: Callable[..., int], members: slice, interrupted: Callable[[], bool]
 ) -> tuple[slice, Records, Array]:
     """Solve for some of the samples; return which, their records, and their share of p_bar."""
@@ -197,7 +211,8 @@ def lanes_at_once(stages: int, y0: Array) -> int:
 
 
 @lru_cache
-def _control(options: Options, lands: bool) -> Control:
+def make_control(options: Options, lands: bool) -> Control:
+    """Collect how steps are chosen; see `run` for ``lands``."""
     tableau = options.tableau
     exponent = 1.0 / (1 + min(tableau.order, tableau.embedded_order or tableau.order))
     return Control(
@@ -215,7 +230,7 @@ def _norm(norm: str | Kernel) -> tuple[int, Any]:
 
 
 @lru_cache
-def _no_adjoint(dtype: Any, callee_type: type) -> Adjoint:
+def no_adjoint(dtype: Any, callee_type: type) -> Adjoint:
     """Stand in where there is no adjoint; numba wants an argument of the same type."""
     real, times = [np.empty((0,) * axes, dtype) for axes in range(4)], np.empty(0)
     callee = 0 if callee_type is int else None

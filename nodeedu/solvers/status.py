@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from nodeedu.errors import SolverError
+
 RUNNING = -1
 SUCCESS = 0
 TOO_MANY_STEPS = 1
@@ -41,3 +43,9 @@ CAUSES: dict[int, tuple[str, str]] = {
         "not smooth there; take shorter steps (step_size), or radau5, which chooses its own",
     ),
 }
+
+
+def kernel_failure(gradient: str, method: str, t: float) -> SolverError:
+    """Return what to raise when a kernel fails at t on the way back through the steps of a method."""
+    cause, text = CAUSES[KERNEL_FAILED]
+    return SolverError(f"{gradient}: {method} stopped at t = {t:.6g}: {text}", t=t, method=method, cause=cause)

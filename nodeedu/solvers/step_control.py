@@ -115,4 +115,23 @@ def first_step_size(guess, slope, curvature, exponent, longest):
 def fixed_step_count(start, stop, step_size):
     """Return how many equal steps of at most ``step_size`` cut the interval; round-off in it makes no extra step."""
     length = abs(stop - start) - 4.0 * EPS * max(abs(start), abs(stop))
-    return max(1.0, np.ceil(length / step_size))
+    count = length / step_size
+    # Not np.ceil, which CUDA has not; math.ceil gives an integer of 64 bits, but floats beyond 2^53 are whole anyway.
+    return max(1.0, float(math.ceil(count)) if abs(count) < 2.0**53 else count)
+
+
+@core
+def equal_step(start, stop, count, made):
+    """Return size and end of one of ``count`` equal steps from start to stop, after those made; the last one lands."""
+    h = (stop - start) / count
+    return h, stop if made + 1.0 >= count else start + (made + 1.0) * h
+
+
+@core
+def clipped_step(t, stop, h):
+    """Return signed size and end of an adaptive step of size h from t towards stop, where it lands if that is near."""
+    reach = stop - t
+    if h >= abs(reach) * (1.0 - SLIVER):
+        return reach, stop
+    step = math.copysign(h, reach)
+    return step, t + step

@@ -35,6 +35,12 @@ class Tally(NamedTuple):
     trace: Any
 
 
+def count_dense(samples: Array, evaluations: Array | int) -> None:
+    """Add evaluations that dense output takes beyond the steps to the counters of samples (B,) of SAMPLE."""
+    samples["nfev"] += evaluations
+    samples["f_dense"] += evaluations
+
+
 def make_tally(samples: Array, batched: bool, adjoint: Array | int = 0) -> Tally:
     """Give the evaluations of samples (B,) of SAMPLE by purpose; ``adjoint`` ones come on top of their nfev."""
     others = [samples["f_" + name] for name in Tally._fields[1:]]

@@ -10,7 +10,15 @@ from nodeedu.solvers.lanes import copy_lane
 from nodeedu.solvers.norms import RMS, measure, root_mean_square
 from nodeedu.solvers.runge_kutta import SPARE, Y1, H, K, Y, add_scaled, combine, scale_errors, scale_values
 from nodeedu.solvers.status import NON_FINITE
-from nodeedu.solvers.step_control import SLIVER, first_step_size, fixed_step_count, nudge, smallest_step, trial_guess
+from nodeedu.solvers.step_control import (
+    clipped_step,
+    equal_step,
+    first_step_size,
+    fixed_step_count,
+    nudge,
+    smallest_step,
+    trial_guess,
+)
 from nodeedu.solvers.systems import evaluate
 
 
@@ -134,21 +142,15 @@ def aim(n, nodes, control, ts, x, t, lanes):
         if control.fixed:
             start, stop = ts[row, lane.output - 1], ts[row, lane.output]
             count = fixed_step_count(start, stop, control.step_size)
-            lane.step = (stop - start) / count
-            done = lane.substep + 1.0
-            lane.t1 = stop if done >= count else start + done * lane.step
+            lane.step, lane.t1 = equal_step(start, stop, count, lane.substep)
         else:
             stop = ts[row, lane.output if control.lands else last]
             jump = math.nan
             if control.jumps.shape[0] > 0:
                 jump = next_jump(stop, control.jumps, lane)
                 stop = jump if abs(jump - lane.t) < abs(stop - lane.t) else stop
-            reach = stop - lane.t
-            h = min(lane.h, control.max_step)
-            lands = h >= abs(reach) * (1.0 - SLIVER)
-            lane.step = reach if lands else math.copysign(h, reach)
-            lane.t1 = stop if lands else lane.t + lane.step
-            lane.ahead = nudge(stop, reach) if lane.t1 == jump else 0.0
+            lane.step, lane.t1 = clipped_step(lane.t, stop, min(lane.h, control.max_step))
+            lane.ahead = nudge(stop, stop - lane.t) if lane.t1 == jump else 0.0
         for m in range(blocks):
             for i in range(size):
                 x[H, m, b, i] = lane.step

@@ -95,7 +95,7 @@ def test_errors_of_the_loss_carry_the_step():
     [
         ({"loss_and_gradient": lambda theta, step: 1.0}, TypeError, r"returned float: expected a pair"),
         ({"loss_and_gradient": lambda theta, step: (np.ones(2), theta)}, ValueError, r"loss of shape \(2,\)"),
-        ({"loss_and_gradient": lambda theta, step: (1.0, (1.0,))}, ValueError, "the containers of theta"),
+        ({"loss_and_gradient": lambda theta, step: (1.0, (1.0,))}, ValueError, "gradient: got the leaves"),
         ({"theta": {"x": np.array([1.0, np.nan])}}, ValueError, r"theta\['x'\] holds nan or inf"),
         ({"theta": {"x": "abc"}}, TypeError, r"theta\['x'\] has dtype"),
         ({"steps": 2.5}, TypeError, "steps: got 2.5, expected an integer"),

@@ -1,4 +1,4 @@
-"""Published implicit methods, which the package does not ship as tableaus."""
+"""Implicit methods as they were published, for the auditor: typed in anew, not those of the solvers."""
 
 from math import sqrt
 

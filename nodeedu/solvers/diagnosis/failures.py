@@ -84,10 +84,10 @@ def runaway(case: Case) -> Diagnosis | None:
         return None
     if not size > RUNAWAY * max(case.usual_size, 1e-300):
         return None
-    return too_long_steps(case) if case.options.fixed else _overflow(case, size)
+    return too_long_steps(case) if case.options.fixed else _overflow(case)
 
 
-def _overflow(case: Case, size: float) -> Diagnosis:
+def _overflow(case: Case) -> Diagnosis:
     trail = case.trail
     t, z, f = trail.end_t, abs(trail.end_z), abs(case.end_f)
     i = int(np.argmax(z))
@@ -108,7 +108,7 @@ def too_long_steps(case: Case) -> Diagnosis:
     if other.trail.status in (UNDERFLOW, NON_FINITE):
         found = blow_up(other) or singular_slope(other)
         if found is not None or other.trail.status == NON_FINITE:
-            return found or _overflow(other, math.inf)
+            return found or _overflow(other)
     return unstable(case, h, [(float(ts[0, 0]), case.inputs.z0[0]), (other.trail.end_t, other.trail.end_z)])
 
 

@@ -25,7 +25,7 @@ from nodeedu.solvers.lanes import Adjoint, Control, Records, make_lanes, make_re
 from nodeedu.solvers.norms import OwnNorm
 from nodeedu.solvers.runge_kutta import Method, Y, as_method
 from nodeedu.solvers.solution import Solution
-from nodeedu.solvers.solve import _control, _no_adjoint
+from nodeedu.solvers.solve import make_control, no_adjoint
 from nodeedu.solvers.status import KERNEL_FAILED, SUCCESS, TOO_MANY_STEPS
 from nodeedu.solvers.step_control import beyond_jumps
 from nodeedu.solvers.systems import FIELD, Problem
@@ -98,8 +98,8 @@ def solve_with_events(inputs: Inputs, options: Options, events: Any) -> Solution
     kernel = field.kernel("f", z0.dtype)
     problem = Problem(FIELD, kernel.callee, inputs.p, np.empty((0, 0), z0.dtype), np.empty(kernel.work_size, z0.dtype))
     method = as_method(options.tableau, z0.dtype, True)
-    adjoint = _no_adjoint(z0.dtype, type(problem.callee))
-    system = System(problem, method, _control(chosen, False), adjoint, options)
+    adjoint = no_adjoint(z0.dtype, type(problem.callee))
+    system = System(problem, method, make_control(chosen, False), adjoint, options)
     zs = np.full((inputs.ts.shape[1], *z0.shape), math.nan, z0.dtype)
     samples, kept, occurrences = make_samples(len(z0)), Kept(method, z0.shape[1], z0.dtype), []
     # What a plain callable or a norm has raised is raised again when the driver has returned.

@@ -15,10 +15,10 @@ import numpy as np
 
 from nodeedu.errors import SolverError
 from nodeedu.solvers.events.checks import Event
+from nodeedu.solvers.step_control import EPS
 
 Array = np.ndarray
 
-EPS = 2.0**-52
 ROUND_OFF = 4 * EPS  # of the root finder, relative to the time
 SAME_TIME = 16 * EPS  # times that are no farther apart, relative to their size, are one
 NOISE = 4  # round-off of a state, relative to its terms, in eps; and of the slope of g, relative to a difference of it

@@ -17,7 +17,7 @@ import numpy as np
 
 from nodeedu.solvers.core import core
 from nodeedu.solvers.status import NON_FINITE
-from nodeedu.solvers.step_control import EPS
+from nodeedu.solvers.step_control import EPS, equal_step
 
 Array = np.ndarray
 
@@ -77,11 +77,9 @@ def place(n, times, grid):
     for b in range(n):
         row = grid.sample[b] if times.ts.shape[0] > 1 else 0
         j, substep = grid.output[b], grid.substep[b]
-        start, stop, count = times.ts[row, j - 1], times.ts[row, j], times.counts[row, j - 1]
-        h = (stop - start) / count
-        grid.h[b] = h
-        grid.t[b] = start if substep == 0 else start + substep * h
-        grid.t1[b] = stop if substep + 1 >= count else start + (substep + 1) * h
+        start = times.ts[row, j - 1]
+        grid.h[b], grid.t1[b] = equal_step(start, times.ts[row, j], times.counts[row, j - 1], substep)
+        grid.t[b] = start if substep == 0 else start + substep * grid.h[b]
 
 
 @core

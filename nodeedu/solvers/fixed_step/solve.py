@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
 
-from nodeedu.errors import SolverError
 from nodeedu.solvers.arguments import Inputs, Options
+from nodeedu.solvers.dense_output import find_steps
 from nodeedu.solvers.fixed_step.grid import Times, Trail, make_grid, make_times
 from nodeedu.solvers.integrate import ROUNDS
-from nodeedu.solvers.lanes import make_samples
 from nodeedu.solvers.solution import Solution
-from nodeedu.solvers.solve import lanes_at_once, solve
-from nodeedu.solvers.status import CAUSES, KERNEL_FAILED, SUCCESS, TOO_MANY_STEPS
+from nodeedu.solvers.solve import lanes_at_once, make_outputs, solve_again
+from nodeedu.solvers.status import KERNEL_FAILED, SUCCESS, TOO_MANY_STEPS, kernel_failure
+from nodeedu.solvers.tally import count_dense
 
 Array = np.ndarray
 
@@ -43,9 +42,7 @@ def solve_on_grid(inputs: Inputs, options: Options, record: bool, scheme: Scheme
     z0, (count, size) = inputs.z0, inputs.z0.shape
     times = make_times(inputs.ts, options.step_size)
     steps, short = _steps(times, count, options.max_steps)
-    outputs = np.full((inputs.ts.shape[1], count, size), math.nan, z0.dtype)
-    outputs[0], samples = z0, make_samples(count)
-    samples["t"] = inputs.ts[:, 0]
+    outputs, samples = make_outputs(inputs)
     final = np.repeat(z0[None], scheme.states, axis=0)
     rows = int(steps.sum()) if record and not short.any() else 0  # what fails for sure needs no room
     trail = Trail(np.cumsum(steps) - steps, np.empty((rows, scheme.states, size), z0.dtype))
@@ -105,8 +102,7 @@ def undo_on_grid(
             n = undo(n, gone, stored, x, bars, p_bar, zs_bar, times, grid, trail)
             gone += ROUNDS
         if n < 0:
-            (cause, text), name, t = CAUSES[KERNEL_FAILED], solution._options.method, float(grid.t[0])
-            raise SolverError(f"gradient: {name} stopped at t = {t:.6g}: {text}", t=t, method=name, cause=cause)
+            raise kernel_failure("gradient", solution._options.method, float(grid.t[0]))
         a[grid.sample], back[grid.sample] = bars[:states].sum(axis=0), x[0]
     return a, p_bar, back
 
@@ -119,14 +115,11 @@ def _interpolant(
 ) -> Callable[[Array], Array]:
     """Return cubic Hermite polynomials between the ends of steps: (n,) -> (n, B, D).
 
-    Their slopes are evaluated here, and a solve that has not kept its steps is done again: all this is counted.
+    Their slopes are evaluated here, and counted.
     """
     if times.counts.size == 0:
         return lambda t: np.repeat(inputs.z0[None], len(t), axis=0)
-    if trail is None:
-        again = solve(inputs, options, record=True)
-        trail = again._records
-        _count(counters, again._samples["nfev"])
+    trail = trail or solve_again(inputs, options, counters)._records
     kernel = inputs.field.kernel("f", inputs.z0.dtype)
     nodes = []
     for b, ends in enumerate(np.split(trail.states[:, 0], trail.row[1:])):
@@ -136,14 +129,9 @@ def _interpolant(
         slopes, work = np.empty_like(z), np.empty(kernel.work_size, z.dtype)
         for i in range(len(t)):  # row by row, as a plain callable takes one state
             kernel.function(t[i : i + 1], z[i : i + 1], inputs.p, slopes[i : i + 1], work)
-        _count(counters[b : b + 1], len(t))
+        count_dense(counters[b : b + 1], len(t))
         nodes.append((t, z, slopes))
     return lambda t: np.stack([_hermite(t, *each) for each in nodes], axis=1)
-
-
-def _count(counters: Array, evaluations: Array | int) -> None:
-    for name in ("nfev", "f_dense"):
-        counters[name] += evaluations
 
 
 def _starts(ts: Array, counts: Array) -> Array:
@@ -154,8 +142,7 @@ def _starts(ts: Array, counts: Array) -> Array:
 
 def _hermite(times: Array, t: Array, z: Array, slopes: Array) -> Array:
     """Evaluate at times (n,) the cubics through values and slopes at t (N,) (Hairer, Norsett & Wanner I, II.6.7)."""
-    direction = np.sign(t[-1] - t[0])
-    i = np.clip(np.searchsorted(direction * t, direction * times, side="right") - 1, 0, len(t) - 2)
+    i = find_steps(times, t[:-1], t[-1] - t[0])
     h = (t[i + 1] - t[i])[:, None]
     s = (times - t[i])[:, None] / h
     change, left, right = z[i + 1] - z[i], h * slopes[i], h * slopes[i + 1]

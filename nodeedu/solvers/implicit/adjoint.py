@@ -21,7 +21,7 @@ from nodeedu.compile.kernels import DONE, call_jvp, call_vjp
 from nodeedu.solvers.core import core, driver
 from nodeedu.solvers.dense_output import interpolation_weight
 from nodeedu.solvers.implicit.lu import factor, substitute
-from nodeedu.solvers.implicit.steps import ROUNDS
+from nodeedu.solvers.integrate import ROUNDS
 
 Array = np.ndarray
 

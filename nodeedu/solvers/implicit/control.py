@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nodeedu.solvers.core import core
-from nodeedu.solvers.step_control import SLIVER, fixed_step_count
+from nodeedu.solvers.step_control import clipped_step, equal_step, fixed_step_count
 
 Array = np.ndarray
 
@@ -104,16 +104,9 @@ def aim(control, ts, walk):
     if control.fixed:
         start, stop = ts[row, walk.output - 1], ts[row, walk.output]
         count = fixed_step_count(start, stop, control.step_size)
-        walk.step = (stop - start) / count
-        done = walk.substep + 1.0
-        walk.t1 = stop if done >= count else start + done * walk.step
-        return
-    stop = ts[row, ts.shape[1] - 1]
-    reach = stop - walk.t
-    h = min(walk.h, control.max_step)
-    lands = h >= abs(reach) * (1.0 - SLIVER)
-    walk.step = reach if lands else math.copysign(h, reach)
-    walk.t1 = stop if lands else walk.t + walk.step
+        walk.step, walk.t1 = equal_step(start, stop, count, walk.substep)
+    else:
+        walk.step, walk.t1 = clipped_step(walk.t, ts[row, ts.shape[1] - 1], min(walk.h, control.max_step))
 
 
 @core
@@ -135,18 +128,6 @@ def scales(control, y, Z, atol, scale):
     if control.fixed:
         for i in range(scale.shape[0]):
             scale[i] += math.sqrt(control.epsilon) * largest
-
-
-@core
-def root_mean_square(values, scale):
-    """Return the root of the mean square of values (m, D) divided by scale (D,); no error over no scale is no error."""
-    total = 0.0
-    for q in range(values.shape[0]):
-        for i in range(values.shape[1]):
-            value = values[q, i]
-            ratio = value / scale[i] if value != 0.0 else value
-            total += ratio * ratio
-    return math.sqrt(total / (values.shape[0] * values.shape[1]))
 
 
 @core

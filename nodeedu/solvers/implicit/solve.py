@@ -18,22 +18,23 @@ from typing import Any
 import numpy as np
 
 from nodeedu.compile.kernels import Kernel
-from nodeedu.errors import SolverError
 from nodeedu.solvers.arguments import Inputs, Options
 from nodeedu.solvers.callables import CallableField
+from nodeedu.solvers.core import with_attributes
 from nodeedu.solvers.dense_output import interpolate_records
 from nodeedu.solvers.implicit import tableaus
 from nodeedu.solvers.implicit.adjoint import go_back, make_sweep
 from nodeedu.solvers.implicit.control import WALK, StiffControl, make_states
 from nodeedu.solvers.implicit.newton import System, as_implicit, make_stages
 from nodeedu.solvers.implicit.steps import integrate
-from nodeedu.solvers.lanes import Records, _attributes, grow, make_records, make_samples
+from nodeedu.solvers.lanes import Records, grow, make_records
 from nodeedu.solvers.solution import Solution
-from nodeedu.solvers.status import CAUSES, KERNEL_FAILED, SUCCESS
+from nodeedu.solvers.solve import make_outputs, solve_again
+from nodeedu.solvers.status import SUCCESS, kernel_failure
 
 Array = np.ndarray
 
-FIRST_RECORDS = 64
+FIRST_RECORDS = 64  # room for so many steps; it doubles when it is full
 ADAPTIVE_ITERATIONS, FIXED_ITERATIONS = 7, 50  # at most; an adaptive method had rather take a shorter step
 
 
@@ -51,12 +52,9 @@ def solve(inputs: Inputs, options: Options, record: bool) -> Solution:
     (count, size), dtype = z0.shape, z0.dtype
     kernel = inputs.field.kernel("f", dtype)  # of a plain callable, it must stay alive as long as its address is used
     method, system, control = as_implicit(tableau), _system(inputs, kernel), _control(options, dtype)
-    samples = make_samples(count)
-    outputs = np.full((ts.shape[1], count, size), np.nan, dtype)
-    outputs[0] = z0
+    outputs, samples = make_outputs(inputs)
     records = make_records(FIRST_RECORDS if record else 0, tableau.stages, size, dtype)
-    samples["t"] = ts[:, 0]
-    walk = _attributes(np.zeros(1, WALK))
+    walk = with_attributes(np.zeros(1, WALK))
     walk["sample"], walk["fate"] = -1, SUCCESS
     states, stages = make_states(tableau.stages, size, dtype, options.atol), make_stages(method, size, dtype)
     first_steps = np.full(count, options.first_step)
@@ -113,22 +111,15 @@ def backward(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array]:
             records, sweep, a, p_bar,
         )  # fmt: skip
     if left < 0:
-        t, (cause, text) = float(records.steps["t"][sweep.row[0]]), CAUSES[KERNEL_FAILED]
-        raise SolverError(
-            f"discrete: {options.method} stopped at t = {t:.6g}: {text}", t=t, method=options.method, cause=cause
-        )
+        raise kernel_failure("discrete", options.method, float(records.steps["t"][sweep.row[0]]))
     return a, p_bar, accepted * tableau.stages
 
 
 def _interpolant(
     inputs: Inputs, options: Options, records: Records | None, counters: Array
 ) -> Callable[[Array], Array]:
-    """Return the dense output (n,) -> (n, B, D); a solve that has not kept its steps is done again, and counted."""
-    if records is None:
-        again = solve(inputs, options, record=True)
-        records = again._records
-        for name in ("nfev", "f_dense"):
-            counters[name] += again._samples["nfev"]
+    """Return the dense output (n,) -> (n, B, D)."""
+    records = records or solve_again(inputs, options, counters)._records
     interpolant = tableaus.get(options.method).interpolant
     return partial(interpolate_records, records=records, interpolant=interpolant, z0=inputs.z0)
 

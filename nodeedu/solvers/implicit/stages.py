@@ -7,8 +7,10 @@ import math
 from nodeedu.compile.kernels import DONE
 from nodeedu.solvers.core import core
 from nodeedu.solvers.dense_output import interpolation_weight
-from nodeedu.solvers.implicit.control import FRESH, GOOD_RATE, MISSING, OLD, UNKNOWN_RATE, root_mean_square, scales
+from nodeedu.solvers.implicit.control import FRESH, GOOD_RATE, MISSING, OLD, UNKNOWN_RATE, scales
 from nodeedu.solvers.implicit.newton import correct, decompose, evaluate_jacobian, stage_slopes
+from nodeedu.solvers.lanes import first_nonfinite
+from nodeedu.solvers.norms import scaled_norm
 
 CONVERGED, DIVERGED, NOT_FINITE, BROKEN = 1, 0, -1, -2  # how an iteration ends; BROKEN: a kernel failed
 
@@ -80,7 +82,7 @@ def iterate(system, method, control, walk, states, stages, sample):
             return NOT_FINITE if k == 0 else DIVERGED  # later, it is the iterates that go astray
         correct(walk.step, method, states.slope, stages)
         scales(control, states.y, stages.Z, states.atol, states.scale)
-        change = root_mean_square(stages.slopes[method.explicit :], states.scale)
+        change = scaled_norm(stages.slopes[method.explicit :], states.scale)
         walk.iterations = k + 1.0
         if not change < math.inf:
             return DIVERGED
@@ -120,13 +122,3 @@ def finish_stages(method, walk, states, stages):
                 stages.slopes[0, a] = states.slope[0, a]
             stages.slopes[first + i, a] = slope
         states.y1[0, a] = states.y[0, a] + total
-
-
-@core
-def first_nonfinite(values):
-    """Return the first component that is nan or infinite in any row, or -1."""
-    for q in range(values.shape[0]):
-        for i in range(values.shape[1]):
-            if not abs(values[q, i]) < math.inf:
-                return i
-    return -1

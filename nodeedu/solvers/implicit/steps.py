@@ -29,17 +29,12 @@ from nodeedu.solvers.implicit.control import (
     aim,
     keeps_jacobian,
     next_size,
-    root_mean_square,
 )
 from nodeedu.solvers.implicit.lu import substitute
-from nodeedu.solvers.implicit.stages import (
-    BROKEN,
-    CONVERGED,
-    NOT_FINITE,
-    finish_stages,
-    first_nonfinite,
-    solve_stages,
-)
+from nodeedu.solvers.implicit.stages import BROKEN, CONVERGED, NOT_FINITE, finish_stages, solve_stages
+from nodeedu.solvers.integrate import ROUNDS
+from nodeedu.solvers.lanes import first_nonfinite
+from nodeedu.solvers.norms import scaled_norm
 from nodeedu.solvers.status import (
     KERNEL_FAILED,
     NEWTON_FAILED,
@@ -50,8 +45,6 @@ from nodeedu.solvers.status import (
     UNDERFLOW,
 )
 from nodeedu.solvers.step_control import first_step_size, smallest_step, trial_guess
-
-ROUNDS = 10_000  # trial steps before control returns to Python, which is where Ctrl-C is noticed
 
 
 @driver
@@ -142,8 +135,8 @@ def choose_first_step(system, control, ts, walk, states, sample):
     y, slope, scale = states.y, states.slope, states.scale
     for i in range(scale.shape[0]):
         scale[i] = states.atol[i] + control.rtol * abs(y[0, i])
-    steepness = root_mean_square(slope, scale)
-    guess = trial_guess(root_mean_square(y, scale), steepness, longest)
+    steepness = scaled_norm(slope, scale)
+    guess = trial_guess(scaled_norm(y, scale), steepness, longest)
     h = math.copysign(guess, reach)
     for i in range(scale.shape[0]):
         states.probe[0, i] = y[0, i] + h * slope[0, i]
@@ -153,7 +146,7 @@ def choose_first_step(system, control, ts, walk, states, sample):
     sample.f_initial += 1
     for i in range(scale.shape[0]):
         states.probe_slope[0, i] -= slope[0, i]
-    size = first_step_size(guess, steepness, root_mean_square(states.probe_slope, scale) / guess, EXPONENT, longest)
+    size = first_step_size(guess, steepness, scaled_norm(states.probe_slope, scale) / guess, EXPONENT, longest)
     walk.h = max(size, smallest_step(walk.t))
     if done != DONE:
         walk.fate = KERNEL_FAILED
@@ -208,7 +201,7 @@ def estimate(system, method, control, walk, states, stages, sample):
         larger = max(abs(states.y[0, i]), abs(states.y1[0, i]))
         states.scale[i] = states.atol[i] + control.rtol * larger
     filtered_error(method, walk.step, states.slope, states, stages)
-    walk.ratio = root_mean_square(states.error, states.scale)
+    walk.ratio = scaled_norm(states.error, states.scale)
     if walk.ratio > 1.0 and (walk.last_step == 0.0 or walk.rejected):
         # Of very stiff components this is the distance from the smooth solution; filtered twice, it vanishes as well.
         for i in range(states.scale.shape[0]):
@@ -218,7 +211,7 @@ def estimate(system, method, control, walk, states, stages, sample):
             walk.fate = KERNEL_FAILED
         sample.nfev += 1
         filtered_error(method, walk.step, states.probe_slope, states, stages)
-        walk.ratio = root_mean_square(states.error, states.scale)
+        walk.ratio = scaled_norm(states.error, states.scale)
         if not walk.ratio <= 1.0:
             sample.f_rejected += 1
 

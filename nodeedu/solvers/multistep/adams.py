@@ -24,7 +24,6 @@ every step, so that a rejected one leaves nothing to undo.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -32,14 +31,15 @@ from typing import Any
 
 import numpy as np
 
-from nodeedu.compile.kernels import JIT
 from nodeedu.solvers.arguments import Inputs, Options
-from nodeedu.solvers.lanes import make_samples
+from nodeedu.solvers.core import with_attributes
+from nodeedu.solvers.lanes import grow
 from nodeedu.solvers.multistep.adams_control import STATE, Control
 from nodeedu.solvers.multistep.adams_march import Work, march
-from nodeedu.solvers.multistep.adams_output import FIRST, Records, grow, interpolate, make_records
+from nodeedu.solvers.multistep.adams_output import FIRST_RECORDS, Records, interpolate, make_records
 from nodeedu.solvers.multistep.adams_step import ATOL, MAX_ORDER, ROWS
 from nodeedu.solvers.solution import Solution
+from nodeedu.solvers.solve import make_outputs, solve_again
 
 Array = np.ndarray
 
@@ -56,10 +56,8 @@ def solve(inputs: Inputs, options: Options, record: bool = False) -> Solution:
         raise ValueError("step_size: 'adams' chooses its own; leave it out, or take 'adams_bashforth' with fixed steps")
     z0, ts, field = inputs.z0, inputs.ts, inputs.field
     kernel = field.kernel("f", z0.dtype)
-    outputs = np.full((ts.shape[1], *z0.shape), math.nan, z0.dtype)
-    outputs[0], samples = z0, make_samples(len(z0))
-    samples["t"] = ts[:, 0]
-    records = make_records(FIRST if record else 0, z0)
+    outputs, samples = make_outputs(inputs)
+    records = make_records(FIRST_RECORDS if record else 0, z0)
     control = Control(options.rtol, options.first_step, options.max_step, options.max_steps)
     room, work = np.empty(kernel.work_size, z0.dtype), _make_work(z0, options.atol)
     with getattr(field, "guard", nullcontext)():  # plain callables raise exceptions, and want them back
@@ -76,13 +74,9 @@ def solve(inputs: Inputs, options: Options, record: bool = False) -> Solution:
 
 
 def _interpolant(inputs: Inputs, options: Options, kept: Records | None, samples: Array) -> Callable[[Array], Array]:
-    """Return the dense output (n,) -> (n, B, D); a solve that has not kept its steps is done again, and counted."""
-    if kept is None:
-        again = solve(inputs, options, record=True)
-        kept = again._records
-        for name in ("nfev", "f_dense"):
-            samples[name] += again._samples["nfev"]
-    return partial(interpolate, records=kept, z0=inputs.z0)
+    """Return the dense output (n,) -> (n, B, D)."""
+    records = kept or solve_again(inputs, options, samples)._records
+    return partial(interpolate, records=records, z0=inputs.z0)
 
 
 def _make_work(z0: Array, atol: Any) -> Work:
@@ -95,6 +89,6 @@ def _make_work(z0: Array, atol: Any) -> Work:
     for m in range(1, len(gamma)):  # HNW I, III.1.9: sum_{i<=m} gamma*_i / (m + 1 - i) = 0
         gamma[m] = -gamma[:m] @ (1.0 / np.arange(m + 1, 1, -1))
     return Work(
-        state if JIT else state.view(np.recarray), np.zeros(MAX_ORDER + 2), x, np.zeros(MAX_ORDER + 1),
+        with_attributes(state), np.zeros(MAX_ORDER + 2), x, np.zeros(MAX_ORDER + 1),
         np.zeros(MAX_ORDER + 1), np.zeros(MAX_ORDER + 3), gamma, np.zeros(1),
     )  # fmt: skip

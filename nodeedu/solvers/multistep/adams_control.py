@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from nodeedu.solvers.core import core
-from nodeedu.solvers.multistep.adams_step import DIFFERENCES, MAX_ORDER, norm
+from nodeedu.solvers.multistep.adams_step import DIFFERENCES, MAX_ORDER, SCALE
+from nodeedu.solvers.norms import scaled_norm
 from nodeedu.solvers.status import NON_FINITE, UNDERFLOW
 from nodeedu.solvers.step_control import SLIVER, smallest_step
 
@@ -83,7 +84,7 @@ def choose(k, size, error, below, lower, work):
     if lower:
         state.order, error = k - 1, below
     elif k < state.equal:
-        above = size * abs(work.gamma[k + 1]) * norm(work.x, DIFFERENCES + k + 1)
+        above = size * abs(work.gamma[k + 1]) * scaled_norm(work.x[DIFFERENCES + k + 1], work.x[SCALE, 0])
         if k > 1 and below <= min(error, above):
             state.order, error = k - 1, below
         elif k < MAX_ORDER and above < (0.5 * error if k == 1 else error):

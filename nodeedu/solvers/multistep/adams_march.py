@@ -10,6 +10,7 @@ import numpy as np
 from nodeedu.compile.kernels import DONE, call_f
 from nodeedu.solvers.core import core, driver
 from nodeedu.solvers.integrate import ROUNDS
+from nodeedu.solvers.lanes import first_nonfinite
 from nodeedu.solvers.multistep.adams_control import aim, choose, reject
 from nodeedu.solvers.multistep.adams_output import emit, record
 from nodeedu.solvers.multistep.adams_step import (
@@ -22,11 +23,11 @@ from nodeedu.solvers.multistep.adams_step import (
     P,
     Y,
     correct,
-    norm,
     predict,
     shift,
     step_weights,
 )
+from nodeedu.solvers.norms import scaled_norm
 from nodeedu.solvers.status import KERNEL_FAILED, NON_FINITE, RUNNING, SUCCESS, TOO_MANY_STEPS
 from nodeedu.solvers.step_control import first_step_size, smallest_step, trial_guess
 
@@ -94,13 +95,13 @@ def begin(callee, p, room, control, ts, z0, work, sample):
         x[SCALE, 0, i] = x[ATOL, 0, i] + control.rtol * abs(z0[i])
     done = evaluate(callee, p, room, t, Y, DIFFERENCES, work, sample)
     sample.f_initial += 1
-    sample.component = first_nonfinite(x, DIFFERENCES)
+    sample.component = first_nonfinite(x[DIFFERENCES])
     if sample.component >= 0:
         state.fate = NON_FINITE
     elif control.first_step > 0.0:
         state.h = control.first_step
     else:
-        size, slope = norm(x, Y), norm(x, DIFFERENCES)
+        size, slope = scaled_norm(x[Y], x[SCALE, 0]), scaled_norm(x[DIFFERENCES], x[SCALE, 0])
         state.h = trial_guess(size, slope, longest)
         h = math.copysign(state.h, reach)
         for i in range(x.shape[2]):
@@ -109,7 +110,7 @@ def begin(callee, p, room, control, ts, z0, work, sample):
         sample.f_initial += 1
         for i in range(x.shape[2]):
             x[F, 0, i] -= x[DIFFERENCES, 0, i]
-        h = first_step_size(state.h, slope, norm(x, F) / state.h, 0.5, longest)
+        h = first_step_size(state.h, slope, scaled_norm(x[F], x[SCALE, 0]) / state.h, 0.5, longest)
         state.h = max(h, smallest_step(t))
     # As if the slope had been the same before the start: all its differences are 0.
     for j in range(MAX_ORDER + 2):
@@ -132,11 +133,11 @@ def attempt(callee, p, room, control, ts, outputs, work, records, sample):
     accepted = error <= 1.0
     if accepted and state.t1 != end:
         done = min(done, evaluate(callee, p, room, state.t1, AHEAD, F, work, sample))
-        sample.component = first_nonfinite(x, F)
+        sample.component = first_nonfinite(x[F])
         accepted = sample.component < 0
         error = error if accepted else math.nan
     elif not error < math.inf:
-        sample.component = first_nonfinite(x, F)
+        sample.component = first_nonfinite(x[F])
     if not accepted:
         sample.f_rejected += sample.nfev - evaluations
         reject(error, lower, state, sample)
@@ -153,12 +154,3 @@ def attempt(callee, p, room, control, ts, outputs, work, records, sample):
     else:
         choose(k, abs(h), error, below, lower, work)
     return done
-
-
-@core
-def first_nonfinite(x, row):
-    """Return the first component of a row that is nan or infinite, or -1."""
-    for i in range(x.shape[2]):
-        if not abs(x[row, 0, i]) < math.inf:
-            return i
-    return -1

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nodeedu.compile.kernels import JIT
-from nodeedu.solvers.core import core
+from nodeedu.solvers.core import core, with_attributes
+from nodeedu.solvers.dense_output import find_steps
 from nodeedu.solvers.multistep.adams_step import MAX_ORDER, STAR, D, Y, integrals
 
 Array = np.ndarray
-FIRST = 32  # room for so many steps; it doubles when it is full
+FIRST_RECORDS = 32  # room for so many steps; it doubles when it is full
 
 STEP = np.dtype([
     ("t", "f8"),
@@ -38,20 +38,8 @@ class Records(NamedTuple):
 
 def make_records(rows: int, z0: Array) -> Records:
     """Allocate room for steps of z0 (B, D)."""
-    steps = np.zeros(rows, STEP)
-    return Records(
-        np.zeros(1, np.int64), steps if JIT else steps.view(np.recarray), np.zeros((rows, MAX_ORDER)),
-        np.zeros((rows, MAX_ORDER + 2, z0.shape[1]), z0.dtype),
-    )  # fmt: skip
-
-
-def grow(records: Records) -> Records:
-    """Return the records in arrays of twice the length."""
-    n = len(records.steps)
-    larger = make_records(2 * n, records.rows[0])
-    for old, new in zip(records[1:], larger[1:], strict=True):
-        new[:n] = old
-    return larger._replace(count=records.count)
+    steps, slopes = with_attributes(np.zeros(rows, STEP)), np.zeros((rows, MAX_ORDER + 2, z0.shape[1]), z0.dtype)
+    return Records(np.zeros(1, np.int64), steps, np.zeros((rows, MAX_ORDER)), slopes)
 
 
 @core
@@ -101,9 +89,7 @@ def interpolate(times: Array, records: Records, z0: Array) -> Array:
         if not len(own):  # a single output time: nothing was solved
             continue
         t, h = steps["t"][own], steps["h"][own]
-        direction = np.sign(h[0])
-        index = np.clip(np.searchsorted(direction * t, direction * times, side="right") - 1, 0, len(own) - 1)
-        for n, i in enumerate(own[index]):
+        for n, i in enumerate(own[find_steps(times, t, h[0])]):
             k, rows = int(steps["order"][i]), records.rows[i]
             weigh((times[n] - steps["t"][i]) / steps["h"][i], k, steps["h"][i], records.nodes[i], c, g)
             out[n, b] = rows[0] + steps["h"][i] * (g[: k + 1] @ rows[1 : k + 2])

@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from nodeedu.solvers.core import core
+from nodeedu.solvers.norms import scaled_square
 
 MAX_ORDER = 12
 # NumPy integers, see runge_kutta.py
@@ -87,22 +88,6 @@ def correct(k, h, g, x):
     below = size * abs(g[k - 1] - g[k - 2]) * math.sqrt(below / n) if k > 1 else 0.0
     further = size * abs(g[k - 2] - g[k - 3]) * math.sqrt(further / n) if k > 2 else 0.0
     return error, below, further
-
-
-@core
-def scaled_square(value, scale):
-    """Return ``(value / scale)**2``; no error over no scale (atol = 0, a component that stays 0) is no error."""
-    ratio = (value / scale if value != 0.0 else value) + 0.0 * scale
-    return ratio * ratio
-
-
-@core
-def norm(x, row):
-    """Return the root of the mean of the scaled squares of a row."""
-    total = 0.0
-    for i in range(x.shape[2]):
-        total += scaled_square(x[row, 0, i], x[SCALE, 0, i])
-    return math.sqrt(total / x.shape[2])
 
 
 @core

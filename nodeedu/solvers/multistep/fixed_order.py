@@ -34,13 +34,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nodeedu import tableaus
-from nodeedu.compile.kernels import JIT
 from nodeedu.solvers.arguments import Inputs, Options
-from nodeedu.solvers.lanes import make_samples
+from nodeedu.solvers.core import with_attributes
 from nodeedu.solvers.multistep.fixed_order_output import interpolate
 from nodeedu.solvers.multistep.fixed_order_step import MAX_ORDER, STAGES, STATE, Formula, Trail, Walk, Z, march
 from nodeedu.solvers.solution import Solution
-from nodeedu.solvers.solve import lanes_at_once
+from nodeedu.solvers.solve import lanes_at_once, make_outputs, solve_again
 from nodeedu.solvers.status import RUNNING
 from nodeedu.solvers.step_control import fixed_step_count
 
@@ -82,9 +81,7 @@ def solve(inputs: Inputs, options: Options, record: bool = False) -> Solution:
     """Make fixed steps; see `nodeedu.solvers.solve.solve`."""
     z0, ts, field = inputs.z0, inputs.ts, inputs.field
     kernel, formula = field.kernel("f", z0.dtype), formula_of(options.method, z0.dtype)
-    outputs = np.full((ts.shape[1], *z0.shape), math.nan, z0.dtype)
-    outputs[0], samples = z0, make_samples(len(z0))
-    samples["t"] = ts[:, 0]
+    outputs, samples = make_outputs(inputs)
     room, groups = np.empty(kernel.work_size, z0.dtype), []
     with getattr(field, "guard", nullcontext)():  # plain callables raise exceptions, and want them back
         for members, times in _groups(inputs, len(formula.b)) if ts.shape[1] > 1 else ():
@@ -124,7 +121,7 @@ def _make_walk(z0: Array, start: float, stages: int) -> Walk:
     x = np.zeros((STAGES + stages, *z0.shape), z0.dtype)
     x[Z] = z0
     return Walk(
-        state if JIT else state.view(np.recarray), np.full(n, RUNNING), x, np.empty(n), np.zeros(MAX_ORDER),
+        with_attributes(state), np.full(n, RUNNING), x, np.empty(n), np.zeros(MAX_ORDER),
         np.zeros(MAX_ORDER), np.zeros(MAX_ORDER + 1), np.zeros((2, MAX_ORDER)),
     )  # fmt: skip
 
@@ -137,13 +134,9 @@ def _make_trail(steps: int, walk: Walk) -> Trail:
 def _interpolant(
     inputs: Inputs, options: Options, ends: Array, kept: Records | None, samples: Array
 ) -> Callable[[Array], Array]:
-    """Return the dense output (n,) -> (n, B, D); a solve that has not kept its steps is done again, and counted."""
-    if kept is None:
-        again = solve(inputs, options, record=True)
-        kept = again._records
-        for name in ("nfev", "f_dense"):
-            samples[name] += again._samples["nfev"]
-    return interpolate(inputs, kept.groups, ends, formula_of(options.method, ends.dtype).order, samples)
+    """Return the dense output (n,) -> (n, B, D)."""
+    records = kept or solve_again(inputs, options, samples)._records
+    return interpolate(inputs, records.groups, ends, formula_of(options.method, ends.dtype).order, samples)
 
 
 def backward(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array]:

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from nodeedu.solvers.arguments import Inputs
+from nodeedu.solvers.dense_output import find_steps
 from nodeedu.solvers.multistep.fixed_order_step import lagrange_integrals
+from nodeedu.solvers.tally import count_dense
 
 Array = np.ndarray
 CLOSEST = 0.02  # nodes closer than this part of a step would magnify round-off
@@ -29,7 +31,7 @@ def interpolate(inputs: Inputs, groups: Any, ends: Array, order: int, samples: A
     inputs : Inputs
         Field and parameters.
     groups : tuple of Group
-        Of multistep.py.
+        Of fixed_order.py.
     ends : array (B, D)
         States at the last output time.
     order : int
@@ -43,17 +45,14 @@ def interpolate(inputs: Inputs, groups: Any, ends: Array, order: int, samples: A
         end = np.ascontiguousarray(ends[members])
         last = np.empty_like(end)
         kernel.function(np.full(len(end), ts[-1]), end, inputs.p, last, work)
-        for name in ("nfev", "f_dense"):
-            samples[name][members] += 1
+        count_dense(samples[members], 1)
         z, slopes = (np.concatenate([trail.rows[:, i], x[None]]) for i, x in enumerate((end, last)))
         knots.append((members, np.append(trail.t, ts[-1]), z, slopes))
 
     def dense(times: Array) -> Array:
         out = np.repeat(inputs.z0[None], len(times), axis=0)
         for members, t, z, slopes in knots:
-            direction = np.sign(t[-1] - t[0])
-            steps = np.searchsorted(direction * t, direction * times, side="right") - 1
-            for m, i in enumerate(np.clip(steps, 0, len(t) - 2)):
+            for m, i in enumerate(find_steps(times, t[:-1], t[-1] - t[0])):
                 out[m, members] = _evaluate(times[m], int(i), t, z, slopes, order)
         return out
 

@@ -1,13 +1,12 @@
 """Steps of the Adams methods of fixed order: weights, the Runge-Kutta steps that start them, and the compiled driver.
 
-The equations are in multistep.py. All rows (samples) share their times; they lie in rows of an array x (rows, n, D):
+The equations are in fixed_order.py. All rows (samples) share their times; they lie in rows of an array x (rows, n, D):
 
     x[Z] z_n   x[Z1] the argument of a slope, at last z_{n+1}   x[SLOPES + i] the last k slopes, a ring   x[STAGES + q]
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +14,9 @@ import numpy as np
 from nodeedu.compile.kernels import DONE, call_f
 from nodeedu.solvers.core import core, driver
 from nodeedu.solvers.integrate import ROUNDS
+from nodeedu.solvers.lanes import first_nonfinite
 from nodeedu.solvers.status import KERNEL_FAILED, NON_FINITE, RUNNING, SUCCESS, TOO_MANY_STEPS
-from nodeedu.solvers.step_control import fixed_step_count
+from nodeedu.solvers.step_control import equal_step, fixed_step_count
 
 Array = np.ndarray
 MAX_ORDER = 5
@@ -117,8 +117,7 @@ def march(callee, p, work, formula, step_size, max_steps, ts, walk, samples, out
     for _ in range(ROUNDS):
         start, stop = ts[state.output - 1], ts[state.output]
         count = fixed_step_count(start, stop, step_size)
-        h = (stop - start) / count
-        t1 = stop if state.substep + 1 >= count else start + (state.substep + 1) * h
+        h, t1 = equal_step(start, stop, count, state.substep)
         state.head = (state.head + 1) % MAX_ORDER
         state.known = min(state.known + 1, k)
         walk.nodes[state.head] = state.t
@@ -212,10 +211,7 @@ def finish(done, n, t1, h, max_steps, lands, last, walk, samples, outputs):
             continue
         sample = samples[b]
         sample.t, sample.h = state.t, abs(h)
-        sample.component = -1
-        for i in range(x.shape[2] - 1, -1, -1):
-            if not abs(x[Z1, b, i]) < math.inf:
-                sample.component = i
+        sample.component = first_nonfinite(x[Z1, b : b + 1])
         if done != DONE:
             walk.fate[b] = KERNEL_FAILED
         elif sample.component >= 0:
