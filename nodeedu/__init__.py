@@ -29,16 +29,22 @@ if TYPE_CHECKING:
     from .compile import VectorField, linear_field, mlp_field, vector_field
     from .errors import SolverError
     from .sensitivity.gradients import gradients
+    from .sensitivity.hessian import hessian_vector_product
     from .sensitivity.odeint import odeint
+    from .sensitivity.watch import BacksolveWarning, predict_backsolve
     from .solvers.scipy_api.classes import DOP853, RK23, RK45
     from .solvers.scipy_api.solve_ivp import solve_ivp
+    from .verify.court import court
 
 _HOME = {
     "vector_field": "compile", "VectorField": "compile", "linear_field": "compile", "mlp_field": "compile",
     "odeint": "sensitivity", "gradients": "sensitivity",
+    **dict.fromkeys(("BacksolveWarning", "predict_backsolve"), "sensitivity.watch"),
+    "hessian_vector_product": "sensitivity.hessian",
     "Tensor": "autodiff", "sigmoid": "autodiff", "softplus": "autodiff", "relu": "autodiff",
     "TraceError": "autodiff", "CapturedArrayWarning": "autodiff",
     "SolverError": "errors",
+    "court": "verify.court",
     **dict.fromkeys(("solve_ivp", "RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA"), "solvers.scipy_api"),
 }  # fmt: skip
 _MODULES = ("autodiff", "data", "nn", "plot", "tableaus")
@@ -49,6 +55,7 @@ __all__ = [
     "LSODA",
     "RK23",
     "RK45",
+    "BacksolveWarning",
     "CapturedArrayWarning",
     "Radau",
     "SolverError",
@@ -56,13 +63,16 @@ __all__ = [
     "TraceError",
     "VectorField",
     "autodiff",
+    "court",
     "data",
     "gradients",
+    "hessian_vector_product",
     "linear_field",
     "mlp_field",
     "nn",
     "odeint",
     "plot",
+    "predict_backsolve",
     "relu",
     "sigmoid",
     "softplus",

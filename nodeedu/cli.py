@@ -116,6 +116,56 @@ def _tableau(args: argparse.Namespace) -> int:
     return tableau.run(args)
 
 
+def _figure_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", choices=sorted(FIGURES), help=f"one of {', '.join(sorted(FIGURES))}")
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("."), help="folder to draw into (%(default)s)")
+
+
+def _figure(args: argparse.Namespace) -> int:
+    from importlib import import_module
+
+    _require_folder(args.out)
+    return int(import_module(FIGURES[args.name], __package__).run(args.out))
+
+
+def _equations_arguments(parser: argparse.ArgumentParser) -> None:
+    from .verify.equations import command
+
+    command.add_arguments(parser)
+
+
+def _equations(args: argparse.Namespace) -> int:
+    from .verify.equations import command
+
+    return command.run(args)
+
+
+def _errata_arguments(parser: argparse.ArgumentParser) -> None:
+    from .verify.errata import command
+
+    command.add_arguments(parser)
+
+
+def _errata(args: argparse.Namespace) -> int:
+    from .verify.errata import command
+
+    return command.run(args)
+
+
+def _court_arguments(parser: argparse.ArgumentParser) -> None:
+    from .verify.court import command
+
+    command.add_arguments(parser)
+
+
+def _court(args: argparse.Namespace) -> int:
+    from .verify.court import command
+
+    return command.run(args)
+
+
+# What `nodeedu figure` knows: modules with ``run(folder) -> exit code`` that measure, draw and judge their own claims.
+FIGURES = {"work-precision": ".verify.work_precision"}
 # What a group holds beside verbs.
 GROUPS = {
     "learn": "python tutorials/00_lynx_hare.py   the first of the chapters, scripts that derive, compute and draw",
@@ -123,6 +173,11 @@ GROUPS = {
     "run": "",
 }
 VERBS = (
+    Verb("figure", "learn", "measure and draw: what an error costs, ours beside SciPy's", _figure_arguments, _figure),
+    Verb("equations", "learn", "every step of the derivations, on any field", _equations_arguments, _equations),
+    Verb("errata", "learn", "what was published wrong, tried again beside what is right", _errata_arguments, _errata),
+    Verb("check-gradient", "check", "try gradients on a field of yours; name the mistake", _court_arguments, _court),
+    Verb("court", "check", "the same, by a shorter name", _court_arguments, _court),
     Verb("tableau", "check", "audit a Butcher tableau: order, stability, every claim", _tableau_arguments, _tableau),
     Verb("fit", "run", "fit a Neural ODE to a table of observations, check it, compare it", _fit_arguments, _fit),
     Verb("predict", "run", "states of a fitted model at any times, as CSV", _predict_arguments, _predict),
