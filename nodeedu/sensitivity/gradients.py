@@ -198,14 +198,14 @@ def gradients(
     if method == "forward":
         zs, a, p_bar, counts = forward(inputs, options, bar)
         return _package(inputs, zs, a, p_bar, counts, counts["nfev"] * 0, counts, 0, bar)
-    solution = _solve_for(method, inputs, options, solution)
+    solution = solve_for(method, inputs, options, solution)
     require_success(solution._samples, options, inputs.batched, diagnose=solution.diagnose)
     if watch:
         watch_backsolve(solution, bar)
     return differentiate(solution, bar, method, slots)
 
 
-def _solve_for(method: str, inputs: Inputs, options: Options, solution: Solution | None) -> Solution:
+def solve_for(method: str, inputs: Inputs, options: Options, solution: Solution | None = None) -> Solution:
     """Return a solve that has kept what a method needs: the one given, if it has."""
     if method == "checkpointed":
         return with_ledger(solution, inputs, options)

@@ -64,7 +64,7 @@ def odeint(
         Most trial steps of a sample, rejected ones included.
     controller : {"I", "PI", "PID"}
         Step size control; PI and PID for mildly stiff problems.
-    gradient : {"discrete", "backsolve"}
+    gradient : {"discrete", "checkpointed", "backsolve", "interpolated", "quadrature", "reversible"}
         Where z0, ts or leaves of theta are Tensors, how the solve is differentiated; see `gradients`.
     record : bool
         Whether to keep the accepted steps, so that ``gradients(..., method="discrete", solution=sol)`` and ``sol(t)``

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from nodeedu.autodiff import Tensor, structure
-from nodeedu.sensitivity.gradients import differentiate, require_differentiable
+from nodeedu.sensitivity.gradients import METHODS as ALL_METHODS
+from nodeedu.sensitivity.gradients import differentiate, require_differentiable, solve_for
 from nodeedu.solvers.arguments import Inputs, Options, check_cotangents
 from nodeedu.solvers.callables import CallableField
 from nodeedu.solvers.solution import Solution
-from nodeedu.solvers.solve import require_success, solve
+from nodeedu.solvers.solve import require_success
 
-METHODS = ("discrete", "backsolve")
+METHODS = tuple(method for method in ALL_METHODS if method != "forward")  # which is a product, not a pullback
 
 
 def holds_tensors(*arguments: Any) -> bool:
@@ -47,8 +48,8 @@ def solve_on_tensors(inputs: Inputs, options: Options, z0: Any, ts: Any, theta: 
         Checked, of plain values.
     z0, ts, theta : Tensor, array or structure
         The arguments themselves; each Tensor among them receives its gradient.
-    gradient : {"discrete", "backsolve"}
-        How the solve is differentiated.
+    gradient : str
+        How the solve is differentiated, one of `METHODS`.
 
     Raises
     ------
@@ -67,7 +68,7 @@ def solve_on_tensors(inputs: Inputs, options: Options, z0: Any, ts: Any, theta: 
             "make a field of it with ne.vector_field(f, z0, theta)"
         )
     require_differentiable(options, gradient)
-    solution = solve(inputs, options, record=gradient == "discrete")
+    solution = solve_for(gradient, inputs, options)
     require_success(solution._samples, options, inputs.batched, diagnose=solution.diagnose)
     leaves = [z0, *structure.leaves_like(theta, inputs.field.unpack(inputs.p)), ts]  # in the order of gradients
     wanted = [isinstance(leaf, Tensor) for leaf in leaves]
