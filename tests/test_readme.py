@@ -42,9 +42,15 @@ def test_the_code_computes_the_gradient_that_it_says():
     assert (loss(z0 + moved) - loss(z0 - moved)) / (2 * h) == pytest.approx(names["g"].z0[3, 1], rel=1e-3)
 
 
-def test_the_failure_is_explained_as_it_says(capsys):
+def test_the_court_names_the_mistake_as_it_says(capsys):
     exec(CODE[1], {"ne": ne})
-    promised = re.search(r"# (.*)…", CODE[1])[1]
+    promised = re.search(r"# (FAIL.*) …", CODE[1])[1]
+    assert promised in capsys.readouterr().out
+
+
+def test_the_failure_is_explained_as_it_says(capsys):
+    exec(CODE[2], {"ne": ne})
+    promised = re.search(r"# (.*)…", CODE[2])[1]
     assert capsys.readouterr().out.startswith(promised)
 
 

@@ -43,6 +43,10 @@ def test_a_chapter_draws_its_figures(chapter, chapter_runs):
         ("05_linear_adjoint_trick", ["g1", "g2", "g3"]),
         ("06_adjoint_by_limits", ["b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "b9", "b10", "k1", "k2"]),
         ("07_adjoint_by_lagrange", ["c1", "c2", "c3", "c4", "c5", "c6"]),
+        ("08_duality_and_invariants", ["k1", "k2", "k3", "f4"]),
+        ("09_parameters_times_observations", ["e1", "e2", "e3", "e4", "e5", "e6", "e7", "f1", "f2", "f3"]),
+        ("10_discretise_optimise", ["d1", "d2", "d3", "d4", "d5", "l1", "l2", "l3", "l4"]),
+        ("11_running_backwards", ["m1", "m3"]),
     ],
 )
 def test_a_derivation_leaves_out_no_step(chapter, steps):
