@@ -105,15 +105,15 @@ def _predict(args: argparse.Namespace) -> None:
 
 
 def _tableau_arguments(parser: argparse.ArgumentParser) -> None:
-    from .verify import tableau
+    from .verify.tableau import command
 
-    tableau.add_arguments(parser)
+    command.add_arguments(parser)
 
 
 def _tableau(args: argparse.Namespace) -> int:
-    from .verify import tableau
+    from .verify.tableau import command
 
-    return tableau.run(args)
+    return command.run(args)
 
 
 def _figure_arguments(parser: argparse.ArgumentParser) -> None:

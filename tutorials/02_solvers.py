@@ -36,7 +36,7 @@ from nodeedu.order_conditions import rooted_trees
 from nodeedu.solvers.implicit import tableaus as implicit_tableaus
 from nodeedu.verify.ode_problems import STIFF
 from nodeedu.verify.standard_problems import M, V
-from nodeedu.verify.tableau_stability import stability_of
+from nodeedu.verify.tableau.stability import stability_of
 
 BLUE, ORANGE, GREEN, PINK, *_ = plot.COLORS
 checks = {}

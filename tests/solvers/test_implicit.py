@@ -7,9 +7,9 @@ from problems import PROBLEMS, duffing, exact, oscillator, rotation, solve, trut
 import nodeedu as ne
 from nodeedu.solvers.implicit import tableaus as implicit_tableaus
 from nodeedu.solvers.implicit.lu import factor, substitute
-from nodeedu.verify.tableau_audit import audit
-from nodeedu.verify.tableau_file import find
-from nodeedu.verify.tableau_stability import stability_of
+from nodeedu.verify.tableau.audit import audit
+from nodeedu.verify.tableau.file import find
+from nodeedu.verify.tableau.stability import stability_of
 
 METHODS = implicit_tableaus.names()
 SYMMETRIC = ["trapezoid", "implicit_midpoint", "gauss_legendre4"]

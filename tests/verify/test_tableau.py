@@ -11,10 +11,11 @@ import pytest
 from implicit_methods import IMPLICIT, implicit
 
 from nodeedu import tableaus
-from nodeedu.verify import ClaimedTableau, audit, find, tableau
-from nodeedu.verify.tableau_figure import draw
-from nodeedu.verify.tableau_measured import AUTONOMOUS, PROBLEMS, SCALAR, measured_order
-from nodeedu.verify.tableau_order import order_of, simplifying_assumptions, timed_trees
+from nodeedu.verify import ClaimedTableau, audit, find
+from nodeedu.verify.tableau import command
+from nodeedu.verify.tableau.figure import draw
+from nodeedu.verify.tableau.measured import AUTONOMOUS, PROBLEMS, SCALAR, measured_order
+from nodeedu.verify.tableau.order import order_of, simplifying_assumptions, timed_trees
 
 HERE = Path(__file__).parent
 TSIT5_EMBEDDED = HERE / "tsit5_with_embedded_weights.json"
@@ -36,8 +37,8 @@ def evidence(found, name):
 
 def command(*argv):
     parser = argparse.ArgumentParser()
-    tableau.add_arguments(parser)
-    return tableau.run(parser.parse_args([str(arg) for arg in argv]))
+    command.add_arguments(parser)
+    return command.run(parser.parse_args([str(arg) for arg in argv]))
 
 
 # ---------------------------------------------------------------- verdicts

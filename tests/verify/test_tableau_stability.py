@@ -7,7 +7,7 @@ import pytest
 from implicit_methods import implicit
 
 from nodeedu.verify import find
-from nodeedu.verify.tableau_stability import stability_of
+from nodeedu.verify.tableau.stability import stability_of
 
 
 @pytest.mark.parametrize(

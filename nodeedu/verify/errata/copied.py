@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..problem import Problem
-from ..tableau_file import find
-from ..tableau_measured import NON_AUTONOMOUS, measured_order
-from ..tableau_order import order_of
+from ..tableau.file import find
+from ..tableau.measured import NON_AUTONOMOUS, measured_order
+from ..tableau.order import order_of
 from .erratum import Array, Erratum, Orders, Values
 from .working import gauss, observed_back
 

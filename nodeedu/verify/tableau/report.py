@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import isfinite
 from typing import Any
 
-from .tableau_audit import Audit
-from .tableau_measured import Measurement
-from .tableau_order import Order
-from .tableau_stability import Array, Stability
+from .audit import Audit
+from .measured import Measurement
+from .order import Order
+from .stability import Array, Stability
 
 SHOWN = 5  # missed conditions that the text lists
 

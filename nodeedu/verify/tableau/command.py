@@ -6,9 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
-from . import tableau_report
-from .tableau_audit import audit
-from .tableau_file import find
+from . import report
+from .audit import audit
+from .file import find
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,12 +45,12 @@ def run(args: argparse.Namespace) -> int:
     """
     found = audit(find(args.tableau))
     if args.json:
-        print(json.dumps(tableau_report.as_dict(found), indent=2, allow_nan=False))
+        print(json.dumps(report.as_dict(found), indent=2, allow_nan=False))
     else:
-        print(tableau_report.text(found))
+        print(report.text(found))
     if args.figure is not None:
-        from .. import plot
-        from .tableau_figure import draw
+        from ... import plot
+        from .figure import draw
 
         plot.headless()
         plot.save(draw(found), args.figure)

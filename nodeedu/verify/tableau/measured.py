@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .tableau_order import RANDOM_THETAS
+from .order import RANDOM_THETAS
 
 Array = NDArray[Any]
 

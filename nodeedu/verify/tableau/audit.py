@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..order_conditions import ROUND_OFF, attained_order
-from .tableau_file import ClaimedTableau
-from .tableau_measured import NON_AUTONOMOUS, PROBLEMS, Measurement, measured_dense_order, measured_order
-from .tableau_order import Condition, Order, dense_order, order_of, row_sum_error, simplifying_assumptions
-from .tableau_stability import Stability, stability_of
+from ...order_conditions import ROUND_OFF, attained_order
+from .file import ClaimedTableau
+from .measured import NON_AUTONOMOUS, PROBLEMS, Measurement, measured_dense_order, measured_order
+from .order import Condition, Order, dense_order, order_of, row_sum_error, simplifying_assumptions
+from .stability import Stability, stability_of
 
 Array = NDArray[Any]
 

@@ -15,9 +15,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import tableaus
-from ..fitting import DataError
-from ..solvers.implicit import tableaus as implicit_tableaus
+from ... import tableaus
+from ...fitting import DataError
+from ...solvers.implicit import tableaus as implicit_tableaus
 
 Array = NDArray[Any]
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.polynomial import polynomial
 from numpy.typing import NDArray
 
-from .. import plot
-from .tableau_audit import Audit
-from .tableau_measured import Measurement
-from .tableau_stability import Stability
+from ... import plot
+from .audit import Audit
+from .measured import Measurement
+from .stability import Stability
 
 Array = NDArray[Any]
 Window = tuple[float, float, float, float]

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..order_conditions import ROUND_OFF, rooted_trees
+from ...order_conditions import ROUND_OFF, rooted_trees
 
 Array = NDArray[Any]
 TimedTree = Any  # "c", or a tuple of TimedTrees
