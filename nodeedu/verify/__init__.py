@@ -1,11 +1,11 @@
-"""What is claimed, put to the test.
+"""What is claimed, put to the test: a folder for each kind of claim, and a verb of the command line for each folder.
 
-    tableau/       Butcher tableaus, ours and those of others           nodeedu tableau
-    equations/     every step of the derivations, and its mutants       nodeedu equations
-    errata/        formulas that were published wrong                   nodeedu errata
-    court/         gradients and derivations of your own                nodeedu check-gradient
-    work_precision*.py, ode_problems.py                                 nodeedu figure work-precision
-    problem.py, standard_problems.py, walk.py, steps.py                 what all of them are checked on
+- tableau: Butcher tableaus, ours and those of others (`nodeedu tableau`)
+- equations: every step of the derivations, and its mutants (`nodeedu equations`)
+- errata: formulas that were published wrong (`nodeedu errata`)
+- court: gradients and derivations of your own (`nodeedu check-gradient`)
+- work_precision, ode_problems: what an error costs, beside SciPy (`nodeedu figure work-precision`)
+- problem, standard_problems, walk, steps: what all of them are tried on
 """
 
 from .tableau import Audit, Claim, ClaimedTableau, audit, find, read

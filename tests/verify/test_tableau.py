@@ -12,7 +12,7 @@ from implicit_methods import IMPLICIT, implicit
 
 from nodeedu import tableaus
 from nodeedu.verify import ClaimedTableau, audit, find
-from nodeedu.verify.tableau import command
+from nodeedu.verify.tableau import command as verb
 from nodeedu.verify.tableau.figure import draw
 from nodeedu.verify.tableau.measured import AUTONOMOUS, PROBLEMS, SCALAR, measured_order
 from nodeedu.verify.tableau.order import order_of, simplifying_assumptions, timed_trees
@@ -37,8 +37,8 @@ def evidence(found, name):
 
 def command(*argv):
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return command.run(parser.parse_args([str(arg) for arg in argv]))
+    verb.add_arguments(parser)
+    return verb.run(parser.parse_args([str(arg) for arg in argv]))
 
 
 # ---------------------------------------------------------------- verdicts
