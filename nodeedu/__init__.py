@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .autodiff import CapturedArrayWarning, Tensor, TraceError, relu, sigmoid, softplus
     from .compile import VectorField, linear_field, mlp_field, vector_field
     from .errors import SolverError
+    from .sensitivity.events import event_gradients
     from .sensitivity.gradients import gradients
     from .sensitivity.hessian import hessian_vector_product
     from .sensitivity.odeint import odeint
@@ -40,6 +41,7 @@ _HOME = {
     "vector_field": "compile", "VectorField": "compile", "linear_field": "compile", "mlp_field": "compile",
     "odeint": "sensitivity", "gradients": "sensitivity",
     **dict.fromkeys(("BacksolveWarning", "predict_backsolve"), "sensitivity.watch"),
+    "event_gradients": "sensitivity.events",
     "hessian_vector_product": "sensitivity.hessian",
     "Tensor": "autodiff", "sigmoid": "autodiff", "softplus": "autodiff", "relu": "autodiff",
     "TraceError": "autodiff", "CapturedArrayWarning": "autodiff",
@@ -65,6 +67,7 @@ __all__ = [
     "autodiff",
     "court",
     "data",
+    "event_gradients",
     "gradients",
     "hessian_vector_product",
     "linear_field",

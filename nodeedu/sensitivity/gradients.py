@@ -197,7 +197,7 @@ def gradients(
     bar = check_cotangents(zs_bar, inputs)
     if method == "forward":
         zs, a, p_bar, counts = forward(inputs, options, bar)
-        return _package(inputs, zs, a, p_bar, counts, counts["nfev"] * 0, counts, 0, bar)
+        return package(inputs, zs, a, p_bar, counts, counts["nfev"] * 0, counts, 0, bar)
     solution = solve_for(method, inputs, options, solution)
     require_success(solution._samples, options, inputs.batched, diagnose=solution.diagnose)
     if watch:
@@ -248,7 +248,7 @@ def differentiate(solution: Solution, zs_bar: Array, method: str, slots: int | s
     else:
         a, p_bar, counts = backsolve(solution, zs_bar)
         nfev, stored = counts["nfev"], len(zs) * len(a)
-    return _package(inputs, zs, a, p_bar, forward_counts, nfev, counts, stored, zs_bar)
+    return package(inputs, zs, a, p_bar, forward_counts, nfev, counts, stored, zs_bar)
 
 
 def require_differentiable(options: Options, method: str) -> None:
@@ -263,7 +263,7 @@ def require_differentiable(options: Options, method: str) -> None:
         raise ValueError(f"method: 'discrete' cannot differentiate {options.method!r} yet; use an explicit method")
 
 
-def _package(
+def package(
     inputs: Inputs, zs: Array, a: Array, p_bar: Array, forward_counts: Array, nfev_backward: Array, counts: Array,
     stored: int, zs_bar: Array,
 ) -> Gradients:  # fmt: skip
@@ -291,7 +291,7 @@ def _require_same(field: Any, z0: ArrayLike, ts: ArrayLike, theta: Any, inputs: 
 def _require_uncut(solution: Solution) -> None:
     """Raise ValueError if an event has reset the state or ended the solve: its time depends on z0 and theta, too."""
     if any(event.ends or event.after is not None for events in solution._occurrences or () for event in events):
-        raise ValueError("solution: got one that an event has reset or ended, expected one that runs through to ts[-1]")
+        raise ValueError("solution: got one that an event has reset or ended, use ne.event_gradients")
 
 
 def _equal(given: Any, solved: Array) -> bool:

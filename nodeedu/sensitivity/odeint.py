@@ -89,7 +89,8 @@ def odeint(
         - ``reset``: a function ``reset(t, z) -> z`` that gives the state from which the solve goes on, with new steps.
           At the time of the event, zs and ``sol(t)`` are the state after. An event that ends the solve resets nothing.
 
-        With events, methods are explicit Runge-Kutta methods, and all accepted steps are kept.
+        With events, methods are explicit Runge-Kutta methods, and all accepted steps are kept; `event_gradients` takes
+        the gradient.
 
     Returns
     -------
@@ -113,7 +114,7 @@ def odeint(
     )  # fmt: skip
     if events is not None:
         if on_tensors:
-            raise ValueError("events: got some together with Tensors; a solve with events has no gradient yet")
+            raise ValueError("events: got some together with Tensors; use ne.event_gradients on a solve of arrays")
         solution = solve_with_events(inputs, options, events)
         require_success(solution._samples, options, inputs.batched, diagnose=solution.diagnose)
         return solution

@@ -81,6 +81,7 @@ class Solution:
     t_events: Any = field(default=None, repr=False)
     z_events: Any = field(default=None, repr=False)
     _occurrences: Any = field(default=None, repr=False)  # of events: for each sample a list of events.watch.Occurrence
+    _events: Any = field(default=None, repr=False)  # what was watched: a tuple of events.checks.Event
     _states: Array = field(default=None, repr=False)  # type: ignore[assignment]  # zs as they were solved
 
     def __post_init__(self) -> None:

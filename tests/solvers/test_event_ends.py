@@ -123,3 +123,13 @@ def test_a_gradient_through_a_solve_that_was_only_watched_is_that_without_events
     sol = ne.odeint(*arguments, events=first)
     watched, plain = ne.gradients(*arguments, bar, solution=sol), ne.gradients(*arguments, bar)
     np.testing.assert_array_equal(watched.z0, plain.z0)
+
+
+@pytest.mark.parametrize("power", [3, 9])
+def test_a_multiple_root_is_found(power):
+    def crosses(t, z):
+        return (z[0] - 0.5) ** power
+
+    solution = ne.odeint(lambda t, z: -z, [1.0], [0.0, 2.0], events=crosses, rtol=1e-9, atol=1e-12)
+    # Below the root of the smallest float, power by power, g is zero: the root is as wide.
+    assert solution.t_events[0] == pytest.approx([np.log(2.0)], abs=1e-6)

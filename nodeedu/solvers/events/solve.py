@@ -114,7 +114,7 @@ def solve_with_events(inputs: Inputs, options: Options, events: Any) -> Solution
     dense = partial(interpolate, records=records, method=method, inputs=inputs, occurrences=occurrences)
     return Solution(
         zs.reshape(len(zs), *inputs.state_shape), inputs.times, inputs, options, samples, method, records,
-        lambda: dense, *by_event(occurrences, len(watched), inputs), occurrences,
+        lambda: dense, *by_event(occurrences, len(watched), inputs), occurrences, watched,
     )  # fmt: skip
 
 

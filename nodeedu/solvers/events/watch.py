@@ -249,4 +249,5 @@ def _root(event: Event, step: Step, lower: float, old: float, value: float) -> f
         return ends[t] if t in ends else event.value(t, step(t))
 
     precision = max(ROUND_OFF * max(abs(step.t), abs(step.t1)), np.finfo(float).tiny)
-    return float(brentq(g, lower, step.t1, xtol=precision, rtol=ROUND_OFF))
+    # A multiple root takes Brent's method some hundred iterations.
+    return float(brentq(g, lower, step.t1, xtol=precision, rtol=ROUND_OFF, maxiter=10_000))
