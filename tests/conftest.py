@@ -19,7 +19,8 @@ plot.headless()
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what needs compiled code when Numba compiles nothing."""
+    """Ask for the chapters last; leave out what needs compiled code when Numba compiles nothing."""
+    items.sort(key=lambda item: "chapter_runs" in item.fixturenames)
     if os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0"):
         return
     left_out = [item for item in items if item.get_closest_marker("jit")]
