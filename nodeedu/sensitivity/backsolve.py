@@ -56,7 +56,7 @@ def backsolve(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array]:
     p_bar = np.zeros(field.n_params, dtype)
     method = as_method(options.tableau, dtype, False)
     kernel, theta_kernel = field.kernel("vjp_z", dtype), field.kernel("vjp_theta", dtype)
-    quadrature = _quadrature(options.tableau, dtype)
+    quadrature = theta_quadrature(options.tableau, dtype)
     no_rows = np.empty((0, size), dtype)  # each chunk of samples makes its own
     adjoint = Adjoint(
         zs, zs_bar, theta_kernel.callee, p_bar, *quadrature, np.empty(0), no_rows, no_rows,
@@ -74,7 +74,7 @@ def backsolve(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array]:
 
 
 @lru_cache
-def _quadrature(tableau: Tableau, dtype: Any) -> tuple[Array, Array, Array]:
+def theta_quadrature(tableau: Tableau, dtype: Any) -> tuple[Array, Array, Array]:
     """Return nodes, the slopes' weights in the states there, and weights of a quadrature over one step.
 
     With dense output, Gauss's rule of the method's order takes fewer evaluations than the stages: 3 in place of 5 for

@@ -12,17 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nodeedu.compile.kernels import DONE, call_f
-from nodeedu.sensitivity.reverse_sweep import (
-    collect,
-    distribute,
-    divide,
-    finish,
-    pull,
-    pull_behind_jumps,
-    seed,
-    spread,
-    stage,
-)
+from nodeedu.sensitivity.reverse_sweep import divide, stage, undo
 from nodeedu.sensitivity.schedule import ADVANCE, RESTORE, STORE
 from nodeedu.solvers.core import core, driver
 from nodeedu.solvers.runge_kutta import Y1, H, K, Y, add_scaled, combine
@@ -141,28 +131,13 @@ def end(n, stages, size, method, sweep):
 @core
 def back(n, size, method, vjp, p, p_bar, work, lands, ts, zs_bar, replay, sweep, a):
     """Go back over a step as `go_back` does, its slopes known but for the last; return `DONE` or 0."""
-    stages, done = method.b.shape[0], DONE
+    stages = method.b.shape[0]
     rest = active(replay.at[0] - 1, replay) if replay.at[0] > 0 else 0  # lanes that have further steps
     clear(n * size, method.fsal, sweep)
-    if seed(n, size, method.interpolant, lands, ts, zs_bar, sweep):
-        for j in range(method.interpolant.shape[1]):
-            distribute(method.interpolant[:, j], stages, 0, n * size, sweep.c_bar[j], sweep.k_bar)
-    if not method.fsal:
-        spread(method.b, stages, 0, n * size, sweep, sweep.y_bar)
-    for q in range(stages - 1, -1, -1):
-        first = rest if method.fsal and q == 0 else 0
-        if first < n:
-            stage(first, n, size, method.A[q], q, method.c[q], sweep)
-            done = min(done, pull(first, n, size, vjp, q, p, p_bar, work, sweep))
-            collect(first * size, n * size, method.fsal and q == stages - 1, sweep)
-            spread(method.A[q], q, first * size, n * size, sweep, sweep.z_bar)
-            for b in range(first, n):
-                replay.nfev[b] += 1
-    if method.fsal:
-        for b in range(rest):
-            replay.nfev[b] += 1 if sweep.lanes[b].t_first != sweep.lanes[b].t else 0
-        done = min(done, pull_behind_jumps(rest, size, method, vjp, p, p_bar, work, sweep))
-    finish(rest, n, size, sweep, a)
+    done = undo(rest, n, size, method, vjp, p, p_bar, work, lands, ts, zs_bar, sweep, a)
+    for b in range(n):  # with FSAL, the first slope is the last of the step before, but not behind a jump
+        shared = method.fsal and b < rest and sweep.lanes[b].t_first == sweep.lanes[b].t
+        replay.nfev[b] += stages - 1 if shared else stages
     return done
 
 

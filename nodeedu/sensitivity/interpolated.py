@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nodeedu.sensitivity.backsolve import _quadrature
+from nodeedu.sensitivity.backsolve import theta_quadrature
 from nodeedu.sensitivity.lookup import look_up, solved
 from nodeedu.solvers.lanes import Adjoint
 from nodeedu.solvers.runge_kutta import as_method
@@ -58,8 +58,8 @@ def interpolated(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array
     observed = np.ascontiguousarray(np.broadcast_to(numbers, zs_bar.shape))
     no_rows = np.empty((0, size), dtype)  # each chunk of samples makes its own
     adjoint = Adjoint(
-        observed, zs_bar, kernels.vjp_theta, p_bar, *_quadrature(options.tableau, dtype), np.empty(0), no_rows, no_rows,
-        np.empty(kernels.work_size, dtype),
+        observed, zs_bar, kernels.vjp_theta, p_bar, *theta_quadrature(options.tableau, dtype),
+        np.empty(0), no_rows, no_rows, np.empty(kernels.work_size, dtype),
     )  # fmt: skip
     problem = Problem(ADJOINT, kernels.vjp_z, kernels.p, np.empty((0, 0), dtype), np.empty(kernels.work_size, dtype))
     backwards = np.ascontiguousarray(inputs.ts[:, ::-1])

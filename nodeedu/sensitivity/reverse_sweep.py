@@ -60,33 +60,41 @@ def go_back(
     n, started, callee, p, p_bar, work, method, lands, ts, zs_bar, records, samples, members, lanes, t, rows, a
 ):  # fmt: skip
     """Take the first n lanes back, step by step; return how many have steps left after `ROUNDS`, or -1 on failure."""
-    stages, size, done = method.b.shape[0], a.shape[1], DONE
-    sweep = divide(stages, method.interpolant.shape[1], lanes, t, rows)
+    size, done = a.shape[1], DONE
+    sweep = divide(method.b.shape[0], method.interpolant.shape[1], lanes, t, rows)
     if not started:
         n = start(n, ts, samples, members, sweep)
     for _ in range(ROUNDS):
         if n == 0 or done != DONE:
             break
         rest = load(n, size, method.fsal, records, sweep)
-        if seed(n, size, method.interpolant, lands, ts, zs_bar, sweep):
-            for j in range(method.interpolant.shape[1]):
-                distribute(method.interpolant[:, j], stages, 0, n * size, sweep.c_bar[j], sweep.k_bar)
-        if not method.fsal:
-            spread(method.b, stages, 0, n * size, sweep, sweep.y_bar)
-        for q in range(stages - 1, -1, -1):
-            # The first slope of a step is the last of the step before, where its cotangent is carried to.
-            first = rest if method.fsal and q == 0 else 0
-            if first < n:
-                stage(first, n, size, method.A[q], q, method.c[q], sweep)
-                done = min(done, pull(first, n, size, callee, q, p, p_bar, work, sweep))
-                # With FSAL, the state of the last stage is y1.
-                collect(first * size, n * size, method.fsal and q == stages - 1, sweep)
-                spread(method.A[q], q, first * size, n * size, sweep, sweep.z_bar)
-        if method.fsal:  # but not behind a jump
-            done = min(done, pull_behind_jumps(rest, size, method, callee, p, p_bar, work, sweep))
-        finish(rest, n, size, sweep, a)
+        done = undo(rest, n, size, method, callee, p, p_bar, work, lands, ts, zs_bar, sweep, a)
         n = rest
     return n if done == DONE else -1
+
+
+@core
+def undo(rest, n, size, method, callee, p, p_bar, work, lands, ts, zs_bar, sweep, a):
+    """Go back over one step of the first n lanes, of which `rest` have further ones; return `DONE` or 0."""
+    stages, done = method.b.shape[0], DONE
+    if seed(n, size, method.interpolant, lands, ts, zs_bar, sweep):
+        for j in range(method.interpolant.shape[1]):
+            distribute(method.interpolant[:, j], stages, 0, n * size, sweep.c_bar[j], sweep.k_bar)
+    if not method.fsal:
+        spread(method.b, stages, 0, n * size, sweep, sweep.y_bar)
+    for q in range(stages - 1, -1, -1):
+        # The first slope of a step is the last of the step before, where its cotangent is carried to.
+        first = rest if method.fsal and q == 0 else 0
+        if first < n:
+            stage(first, n, size, method.A[q], q, method.c[q], sweep)
+            done = min(done, pull(first, n, size, callee, q, p, p_bar, work, sweep))
+            # With FSAL, the state of the last stage is y1.
+            collect(first * size, n * size, method.fsal and q == stages - 1, sweep)
+            spread(method.A[q], q, first * size, n * size, sweep, sweep.z_bar)
+    if method.fsal:  # but not behind a jump
+        done = min(done, pull_behind_jumps(rest, size, method, callee, p, p_bar, work, sweep))
+    finish(rest, n, size, sweep, a)
+    return done
 
 
 @core
