@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,3 +85,17 @@ def save(fig: Figure, path: str | Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     fig.savefig(path, dpi=150)
     return path
+
+
+def show_or_save() -> None:
+    """Show all open figures; where ``NODEEDU_FIGURES`` names a folder, write each there under its label instead.
+
+    Without a window and without a folder there is nothing to do.
+    """
+    import matplotlib.pyplot as plt
+
+    if folder := os.environ.get("NODEEDU_FIGURES"):
+        for name in plt.get_figlabels():
+            print("wrote", save(plt.figure(name), Path(folder) / f"{name}.png"))
+    elif plt.get_backend().lower() != "agg":
+        plt.show()

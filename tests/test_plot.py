@@ -27,3 +27,10 @@ def test_saving_a_figure_makes_its_folder(tmp_path):
 def test_tests_and_commands_draw_without_a_window():
     plot.headless()
     assert matplotlib.get_backend().lower() == "agg"
+
+
+def test_figures_are_written_under_their_labels_where_a_folder_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("NODEEDU_FIGURES", str(tmp_path / "new"))
+    plot.figure(num="waves")
+    plot.show_or_save()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["waves.png"]

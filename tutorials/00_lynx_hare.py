@@ -23,10 +23,7 @@
 # the chapter that does. It runs in a few seconds once compiled code is cached, and in a minute before.
 
 # %%
-import os
-from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 import nodeedu as ne
@@ -34,6 +31,7 @@ from nodeedu import nn, plot
 from nodeedu.autodiff import central_difference, relative_error
 from nodeedu.fitting import baselines, coordinates, figure, read_table, training
 from nodeedu.fitting.errors import rms
+from nodeedu.verify.checks import Checks
 
 BLUE, ORANGE, GREEN, PINK, *_ = plot.COLORS
 
@@ -78,16 +76,8 @@ for year, (hare, lynx) in zip(table.t, table.y, strict=True):
 # "Only" is important. If the mean knew about 1916 to 1920, the forecast would have looked at the answer.
 
 # %%
-checks = {}
-
-
-def check_equal(label, left, right, tolerance):
-    """Compare two sides, relative to their size."""
-    difference = relative_error(left, right)
-    print(f"({label}) relative difference {difference:.1e}")
-    assert difference <= tolerance, label
-    checks.setdefault(label, []).append(difference)
-
+checks = Checks()
+check_equal = checks.equal
 
 log_y = np.log(fitted.y)
 z = (log_y - log_y.mean(axis=0)) / log_y.std(axis=0)
@@ -364,8 +354,4 @@ right.set(title="Lynx of the Mackenzie River", xlabel="year", ylabel="lynx trapp
 #   (2020), on laws with a network in the gap.
 
 # %% tags=["remove-cell"]
-if folder := os.environ.get("NODEEDU_FIGURES"):
-    for name in plt.get_figlabels():
-        print("wrote", plot.save(plt.figure(name), Path(folder) / f"{name}.png"))
-elif plt.get_backend().lower() != "agg":
-    plt.show()
+plot.show_or_save()

@@ -21,8 +21,6 @@
 # **What you need.** The chain rule, Taylor's formula with its remainder, NumPy. The chapter runs in a few seconds.
 
 # %%
-import os
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -492,8 +490,4 @@ for name, (f, z, theta) in fields.items():
 #   Behrmann and others: *Invertible residual networks*, arXiv 1811.00995 (2019).
 
 # %% tags=["remove-cell"]
-if folder := os.environ.get("NODEEDU_FIGURES"):
-    for name in plt.get_figlabels():
-        print("wrote", plot.save(plt.figure(name), Path(folder) / f"{name}.png"))
-elif plt.get_backend().lower() != "agg":
-    plt.show()
+plot.show_or_save()

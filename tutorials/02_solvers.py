@@ -22,42 +22,22 @@
 # **What you need.** Chapter 1: Euler's method and its order. Eigenvalues. The chapter runs in a few seconds.
 
 # %%
-import os
-from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from scipy.integrate import solve_ivp
 
 import nodeedu as ne
 from nodeedu import plot, tableaus
-from nodeedu.autodiff import relative_error
 from nodeedu.order_conditions import rooted_trees
 from nodeedu.solvers.implicit import tableaus as implicit_tableaus
+from nodeedu.verify.checks import Checks
 from nodeedu.verify.ode_problems import STIFF
 from nodeedu.verify.standard_problems import M, V
 from nodeedu.verify.tableau.stability import stability_of
 
 BLUE, ORANGE, GREEN, PINK, *_ = plot.COLORS
-checks = {}
-
-
-def check_equal(label, left, right, tolerance):
-    """Compare two sides, relative to their size."""
-    difference = relative_error(left, right)
-    print(f"({label}) relative difference {difference:.1e}")
-    assert difference <= tolerance, label
-    checks.setdefault(label, []).append(difference)
-
-
-def check_order(label, residuals, expected):
-    """Compare log2 of the ratio of neighbouring residuals, whose step sizes halve, with the order expected."""
-    orders = np.log2(np.divide(residuals[:-1], residuals[1:]))
-    print(f"({label}) residuals {residuals[0]:.1e} ... {residuals[-1]:.1e}, orders {np.round(orders, 3)}")
-    # At a finite h the next power of h still shows: 0.15 admits it, and is far from the next whole number.
-    assert abs(orders[-1] - expected) < 0.15, label
-    checks.setdefault(label, []).append(orders[-1])
-
+checks = Checks()
+check_equal, check_order = checks.equal, checks.order
 
 # %% [markdown]
 # ## The picture of the result
@@ -509,8 +489,4 @@ for axes in panels:
 # - S. McCallum, J. Foster: *Efficient, accurate and stable gradients for neural ODEs*, arXiv 2410.11648 (2024).
 
 # %% tags=["remove-cell"]
-if folder := os.environ.get("NODEEDU_FIGURES"):
-    for name in plt.get_figlabels():
-        print("wrote", plot.save(plt.figure(name), Path(folder) / f"{name}.png"))
-elif plt.get_backend().lower() != "agg":
-    plt.show()
+plot.show_or_save()

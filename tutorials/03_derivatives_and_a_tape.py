@@ -21,15 +21,13 @@
 # **What you need.** The derivative of a product and of a composition; matrix times vector; NumPy.
 
 # %%
-import os
-from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 import nodeedu as ne
 from nodeedu import plot
 from nodeedu.autodiff import central_difference, complex_step, dot_product_test, record, relative_error, transforms
+from nodeedu.verify.checks import Checks
 
 BLUE, ORANGE, GREEN, PINK, *_ = plot.COLORS
 
@@ -97,25 +95,8 @@ for start, end in ((8.9, 7.2), (5.6, 4.6), (1.7, 0.75)):
 # $$ J v = W_2 \bigl( (1 - \tanh^2 u) \odot (W_1 v) \bigr) .$$ (eq-jvp-m)
 
 # %%
-checks = {}
-
-
-def check_equal(label, left, right, tolerance):
-    """Compare two sides, relative to their size."""
-    difference = relative_error(left, right)
-    print(f"({label}) relative difference {difference:.1e}")
-    assert difference <= tolerance, label
-    checks.setdefault(label, []).append(difference)
-
-
-def check_order(label, residuals, expected):
-    """Compare log2 of the ratio of neighbouring residuals, whose step sizes halve, with the order expected."""
-    orders = np.log2(np.divide(residuals[:-1], residuals[1:]))
-    print(f"({label}) residuals {residuals[0]:.1e} ... {residuals[-1]:.1e}, orders {np.round(orders, 3)}")
-    # At a finite h the next power of h still shows: 0.15 admits it, and is far from the next whole number.
-    assert abs(orders[-1] - expected) < 0.15, label
-    checks.setdefault(label, []).append(orders[-1])
-
+checks = Checks()
+check_equal, check_order = checks.equal, checks.order
 
 # %%
 W1, w, b1, W2, b2 = theta
@@ -573,8 +554,4 @@ print(record(lambda z: np.where(z > 0, z, 0.1 * z), {"z": z}).evaluate({"z": z})
 # - J. Claerbout: *Earth Soundings Analysis: Processing versus Inversion* (1992), on the dot-product test.
 
 # %% tags=["remove-cell"]
-if folder := os.environ.get("NODEEDU_FIGURES"):
-    for name in plt.get_figlabels():
-        print("wrote", plot.save(plt.figure(name), Path(folder) / f"{name}.png"))
-elif plt.get_backend().lower() != "agg":
-    plt.show()
+plot.show_or_save()

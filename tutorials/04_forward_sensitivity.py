@@ -21,16 +21,14 @@
 # **What you need.** Chapter 1, chapter 3 (JVP, complex step), and linear equations $y' = A(t) y + b(t)$.
 
 # %%
-import os
-from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from scipy.integrate import solve_ivp
 
 import nodeedu as ne
 from nodeedu import plot
 from nodeedu.autodiff import central_difference, relative_error
+from nodeedu.verify.checks import Checks
 from nodeedu.verify.equations import ledger
 from nodeedu.verify.equations.paths import gradient_at, loss_at
 from nodeedu.verify.problem import make_problem
@@ -120,15 +118,10 @@ _ = left.legend(frameon=False), right.legend(frameon=False)
 
 
 # %%
-def check_equal(label, left, right, tolerance):
-    """Compare two sides, relative to their size."""
-    difference = relative_error(left, right)
-    print(f"({label}) relative difference {difference:.1e}")
-    assert difference <= tolerance, label
-    checks.setdefault(label, []).append(difference)
+checks = Checks()
+check_equal = checks.equal
 
-
-checks, problems, rng, ts = {}, (M(), V()), np.random.default_rng(4), M().ts
+problems, rng, ts = (M(), V()), np.random.default_rng(4), M().ts
 solved = {problem: sensitivities(problem, ts) for problem in problems}
 for P in problems:
     _, Phi, S = solved[P]
@@ -343,8 +336,4 @@ for finding in (*ledger.check(M(), ["k"]), *ledger.check(V(), ["k"])):
 #   Friston, W. D. Penny, NeuroImage 98 (2014) 521: forward sensitivity beside the adjoint.
 
 # %% tags=["remove-cell"]
-if folder := os.environ.get("NODEEDU_FIGURES"):
-    for name in plt.get_figlabels():
-        print("wrote", plot.save(plt.figure(name), Path(folder) / f"{name}.png"))
-elif plt.get_backend().lower() != "agg":
-    plt.show()
+plot.show_or_save()

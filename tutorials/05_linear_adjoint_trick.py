@@ -21,16 +21,14 @@
 # **What you need.** Matrices and triangular systems; chapter 1 (a residual network is Euler's method) and chapter 4.
 
 # %%
-import os
-from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from scipy.linalg import lu_factor, lu_solve
 
 import nodeedu as ne
 from nodeedu import plot
 from nodeedu.autodiff import complex_step, relative_error
+from nodeedu.verify.checks import Checks
 from nodeedu.verify.equations import g_linear, ledger
 from nodeedu.verify.equations.paths import gradient_at
 from nodeedu.verify.standard_problems import M, V
@@ -96,15 +94,10 @@ for axes, matrix, title, (begin, end), text in (
 
 
 # %%
-def check_equal(label, left, right, tolerance):
-    """Compare two sides, relative to their size."""
-    difference = relative_error(left, right)
-    print(f"({label}) relative difference {difference:.1e}")
-    assert difference <= tolerance, label
-    checks.setdefault(label, []).append(difference)
+checks = Checks()
+check_equal = checks.equal
 
-
-checks, rng = {}, np.random.default_rng(5)
+rng = np.random.default_rng(5)
 A, C, u = rng.normal(size=(50, 50)), rng.normal(size=(50, 300)), rng.normal(size=50)
 factors = lu_factor(A)
 all_columns, one_row = lu_solve(factors, C), lu_solve(factors, u, trans=1)  # 300 solves against one
@@ -343,8 +336,4 @@ for P in (M(), V()):
 # - A. Griewank, A. Walther: *Evaluating Derivatives* (2008), on every program as one triangular system.
 
 # %% tags=["remove-cell"]
-if folder := os.environ.get("NODEEDU_FIGURES"):
-    for name in plt.get_figlabels():
-        print("wrote", plot.save(plt.figure(name), Path(folder) / f"{name}.png"))
-elif plt.get_backend().lower() != "agg":
-    plt.show()
+plot.show_or_save()

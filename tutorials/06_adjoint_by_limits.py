@@ -24,9 +24,7 @@
 # (34) to (46) are those of the paper.
 
 # %%
-import os
 from functools import cache
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,6 +33,7 @@ from scipy.integrate import solve_ivp
 import nodeedu as ne
 from nodeedu import plot
 from nodeedu.autodiff import central_difference, complex_step, relative_error
+from nodeedu.verify.checks import Checks
 
 BLUE, ORANGE, GREEN, PINK, *_ = plot.COLORS
 
@@ -123,25 +122,8 @@ def a_times_J(f, t, z, a, theta):
 # vanishes like $\varepsilon^p$, which shows in the ratio of neighbours when $\varepsilon$ is halved.
 
 # %%
-checks = {}
-
-
-def check_equal(label, left, right, tolerance):
-    """Compare two sides, relative to their size."""
-    difference = relative_error(left, right)
-    print(f"({label}) relative difference {difference:.1e}")
-    assert difference <= tolerance, label
-    checks.setdefault(label, []).append(difference)
-
-
-def check_order(label, residuals, expected):
-    """Compare log2 of the ratio of neighbouring residuals, whose step sizes halve, with the order expected."""
-    orders = np.log2(np.divide(residuals[:-1], residuals[1:]))
-    print(f"({label}) residuals {residuals[0]:.1e} ... {residuals[-1]:.1e}, orders {np.round(orders, 3)}")
-    # At a finite h the next power of h still shows: 0.15 admits it, and is far from the next whole number.
-    assert abs(orders[-1] - expected) < 0.15, label
-    checks.setdefault(label, []).append(orders[-1])
-
+checks = Checks()
+check_equal, check_order = checks.equal, checks.order
 
 # %% [markdown]
 # ## The picture of the result
@@ -554,8 +536,4 @@ for name, (f, z0, theta, y) in problems.items():
 #   (2000) 393.
 
 # %% tags=["remove-cell"]
-if folder := os.environ.get("NODEEDU_FIGURES"):
-    for name in plt.get_figlabels():
-        print("wrote", plot.save(plt.figure(name), Path(folder) / f"{name}.png"))
-elif plt.get_backend().lower() != "agg":
-    plt.show()
+plot.show_or_save()

@@ -21,16 +21,14 @@
 # **What you need.** Integration by parts; $S = \partial z / \partial \theta$ and $S' = J S + f_\theta$ of chapter 4.
 
 # %%
-import os
-from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from scipy.integrate import solve_ivp
 
 import nodeedu as ne
 from nodeedu import plot
 from nodeedu.autodiff import central_difference, relative_error
+from nodeedu.verify.checks import Checks
 from nodeedu.verify.equations import c_lagrange, ledger
 from nodeedu.verify.equations.paths import adjoint, end_theta_gradient, gradient_at, hessian_at, loss_at, with_tangent
 from nodeedu.verify.standard_problems import M, V
@@ -131,15 +129,10 @@ right.legend(frameon=False, fontsize=9)
 
 
 # %%
-def check_equal(label, left, right, tolerance):
-    """Compare two sides, relative to their size."""
-    difference = relative_error(left, right)
-    print(f"({label}) relative difference {difference:.1e}")
-    assert difference <= tolerance, label
-    checks.setdefault(label, []).append(difference)
+checks = Checks()
+check_equal = checks.equal
 
-
-checks, problems, rng = {}, (M().at_end, V().at_end), np.random.default_rng(7)
+problems, rng = (M().at_end, V().at_end), np.random.default_rng(7)
 for P in problems:
     z0, z1 = P.z0, c_lagrange.state(P, 1.7)
     integral = with_tangent(P, lambda t, z, S, P=P: gradient_at(P, z) @ P.f(t, z), 0.2, 1.7)  # S is not needed yet
@@ -343,8 +336,4 @@ for P in problems:
 # - A. E. Bryson, Y.-C. Ho: *Applied Optimal Control* (1975), chapter 2, where the multiplier is the costate.
 
 # %% tags=["remove-cell"]
-if folder := os.environ.get("NODEEDU_FIGURES"):
-    for name in plt.get_figlabels():
-        print("wrote", plot.save(plt.figure(name), Path(folder) / f"{name}.png"))
-elif plt.get_backend().lower() != "agg":
-    plt.show()
+plot.show_or_save()

@@ -21,30 +21,21 @@
 # **What you need.** Chapter 4 ($\Phi$ and $S$ from the variational equation) and chapter 6 (the adjoint equation).
 
 # %%
-import os
-from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from scipy.integrate import solve_ivp
 
 from nodeedu import plot
 from nodeedu.autodiff import complex_step, relative_error
+from nodeedu.verify.checks import Checks
 from nodeedu.verify.equations import ledger
 from nodeedu.verify.standard_problems import M, V
 
 BLUE, ORANGE, GREEN, PINK, *_ = plot.COLORS
 problems = (M(), V())
 times = np.linspace(1.7, 0.2, 31)  # from the end to the start
-checks = {}
-
-
-def check_equal(label, left, right, tolerance):
-    """Compare two sides, relative to their size."""
-    checks.setdefault(label, []).append(relative_error(left, right))
-    print(f"({label}) relative difference {checks[label][-1]:.1e}")
-    assert checks[label][-1] <= tolerance, label
-
+checks = Checks()
+check_equal = checks.equal
 
 # %% [markdown]
 # The problems are the network **M** and the oscillator **V** of chapter 1, with a loss at $t_1 = 1.7$; $g$ is its
@@ -315,8 +306,4 @@ for finding in ledger.check(V(), ["k", "f4"]):
 # - B. Sengupta, K. J. Friston, W. D. Penny, NeuroImage 98 (2014) 521: duality of the two methods.
 
 # %% tags=["remove-cell"]
-if folder := os.environ.get("NODEEDU_FIGURES"):
-    for name in plt.get_figlabels():
-        print("wrote", plot.save(plt.figure(name), Path(folder) / f"{name}.png"))
-elif plt.get_backend().lower() != "agg":
-    plt.show()
+plot.show_or_save()

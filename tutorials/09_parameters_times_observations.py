@@ -22,31 +22,22 @@
 # **What you need.** Chapter 6 (the adjoint equation), chapter 4 (forward sensitivity, the truth here).
 
 # %%
-import os
 from dataclasses import replace
-from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from scipy.integrate import solve_ivp
 
 import nodeedu as ne
 from nodeedu import plot
 from nodeedu.autodiff import central_difference, relative_error
+from nodeedu.verify.checks import Checks
 from nodeedu.verify.equations import ledger
 from nodeedu.verify.standard_problems import M, V
 
 BLUE, ORANGE, GREEN, PINK, *_ = plot.COLORS
 problems = (M(), V())
-checks = {}
-
-
-def check_equal(label, left, right, tolerance):
-    """Compare two sides, relative to their size."""
-    checks.setdefault(label, []).append(relative_error(left, right))
-    print(f"({label}) relative difference {checks[label][-1]:.1e}")
-    assert checks[label][-1] <= tolerance, label
-
+checks = Checks()
+check_equal = checks.equal
 
 # %% [markdown]
 # The problems are the network **M** and the oscillator **V** of chapter 1. Four observations at the times `P.ts`, 0.2
@@ -312,8 +303,4 @@ for finding in ledger.check(V(), ["e", "f1", "f2", "f3"]):
 #   Sci. Comput. 24 (2003) 1076: the same with constraints, and integrals in the loss.
 
 # %% tags=["remove-cell"]
-if folder := os.environ.get("NODEEDU_FIGURES"):
-    for name in plt.get_figlabels():
-        print("wrote", plot.save(plt.figure(name), Path(folder) / f"{name}.png"))
-elif plt.get_backend().lower() != "agg":
-    plt.show()
+plot.show_or_save()

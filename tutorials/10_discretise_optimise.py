@@ -21,15 +21,14 @@
 # **What you need.** Chapters 1 (Euler's step, observed order), 3 (VJP, complex step) and 6 (the adjoint equation).
 
 # %%
-import os
-from pathlib import Path
+from functools import partial
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 import nodeedu as ne
 from nodeedu import plot, tableaus
 from nodeedu.autodiff import relative_error
+from nodeedu.verify.checks import Checks
 from nodeedu.verify.equations import ledger
 from nodeedu.verify.equations.paths import gradient_at, loss_at
 from nodeedu.verify.standard_problems import M, V
@@ -37,23 +36,9 @@ from nodeedu.verify.standard_problems import M, V
 BLUE, ORANGE, GREEN, PINK, *_ = plot.COLORS
 problems = (M(), V())  # the two fields of chapter 1, as objects
 t0, t1 = 0.2, 1.7
-checks = {}
-
-
-def check_equal(label, left, right):
-    """Compare two sides, relative to their size; all equations of this chapter hold up to rounding."""
-    checks.setdefault(label, []).append(relative_error(left, right))
-    print(f"({label}) relative difference {checks[label][-1]:.1e}")
-    assert checks[label][-1] <= 1e-13, label
-
-
-def check_order(label, residuals, expected):
-    """Compare log2 of the ratio of neighbouring residuals, as steps are halved, with the order expected."""
-    checks.setdefault(label, []).append(np.log2(np.divide(residuals[:-1], residuals[1:])))
-    print(f"({label}) orders {np.round(checks[label][-1], 3)}")
-    # At a finite h the next power of h still shows: 0.15 admits it, and is far from the next whole number.
-    assert abs(checks[label][-1][-1] - expected) < 0.15, label
-
+checks = Checks()
+check_equal = partial(checks.equal, tolerance=1e-13)  # all equations of this chapter hold up to rounding
+check_order = checks.order
 
 # %% [markdown]
 # A problem `P` has the field `P.f(t, z, p)` with all parameters in one vector, the start `P.z0`, and `P.vjp(t, z,
@@ -400,8 +385,4 @@ for finding in ledger.check(V(), ["d1", "d4a", "d5", "d6", "l1", "l2", "l4"]):
 # - A. Gholami, K. Keutzer, G. Biros: *ANODE* (2019), arXiv 1902.10298: what the gap does to training.
 
 # %% tags=["remove-cell"]
-if folder := os.environ.get("NODEEDU_FIGURES"):
-    for name in plt.get_figlabels():
-        print("wrote", plot.save(plt.figure(name), Path(folder) / f"{name}.png"))
-elif plt.get_backend().lower() != "agg":
-    plt.show()
+plot.show_or_save()

@@ -21,30 +21,21 @@
 # **What you need.** Chapters 6 (the adjoint equation), 4 (the variational equation) and 10 (backpropagation).
 
 # %%
-import os
 import warnings
-from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from scipy.integrate import solve_ivp
 
 import nodeedu as ne
 from nodeedu import plot
 from nodeedu.autodiff import relative_error
+from nodeedu.verify.checks import Checks
 from nodeedu.verify.equations import ledger
 from nodeedu.verify.standard_problems import M, V
 
 BLUE, ORANGE, GREEN, PINK, *_ = plot.COLORS
-checks = {}
-
-
-def check_equal(label, left, right, tolerance):
-    """Compare two sides, relative to their size."""
-    checks.setdefault(label, []).append(relative_error(left, right))
-    print(f"({label}) relative difference {checks[label][-1]:.1e}")
-    assert checks[label][-1] <= tolerance, label
-
+checks = Checks()
+check_equal = checks.equal
 
 # %% [markdown]
 # ## The picture of the result
@@ -343,8 +334,4 @@ for finding in ledger.check(V(), ["m"]):
 #   093122.
 
 # %% tags=["remove-cell"]
-if folder := os.environ.get("NODEEDU_FIGURES"):
-    for name in plt.get_figlabels():
-        print("wrote", plot.save(plt.figure(name), Path(folder) / f"{name}.png"))
-elif plt.get_backend().lower() != "agg":
-    plt.show()
+plot.show_or_save()

@@ -6,6 +6,7 @@
 - court: gradients and derivations of your own (`nodeedu check-gradient`)
 - work_precision, ode_problems: what an error costs, beside SciPy (`nodeedu figure work-precision`)
 - problem, standard_problems, walk, steps: what all of them are tried on
+- checks: how the chapters check their equations
 """
 
 from .tableau import Audit, Claim, ClaimedTableau, audit, find, read
