@@ -165,7 +165,7 @@ def _court(args: argparse.Namespace) -> int:
 
 
 # What `nodeedu figure` knows: modules with ``run(folder) -> exit code`` that measure, draw and judge their own claims.
-FIGURES = {"work-precision": ".verify.work_precision"}
+FIGURES = {"stability": ".verify.stability_figure", "work-precision": ".verify.work_precision"}
 # What a group holds beside verbs.
 GROUPS = {
     "learn": "python tutorials/00_lynx_hare.py   the first of the chapters, scripts that derive, compute and draw",

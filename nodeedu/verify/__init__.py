@@ -5,6 +5,7 @@
 - errata: formulas that were published wrong (`nodeedu errata`)
 - court: gradients and derivations of your own (`nodeedu check-gradient`)
 - work_precision, ode_problems: what an error costs, beside SciPy (`nodeedu figure work-precision`)
+- stability_regions, stability_figure: where methods of fixed steps are stable (`nodeedu figure stability`)
 - problem, standard_problems, walk, steps: what all of them are tried on
 - checks: how the chapters check their equations
 """
