@@ -13,6 +13,7 @@ import pytest
 
 import nodeedu
 from nodeedu import cli
+from nodeedu.fitting import fit_command
 
 PREY = """\
 # units: day = day; prey = g
@@ -153,7 +154,7 @@ def test_ctrl_c_is_one_line_and_exit_code_130(csv_file, monkeypatch, capsys):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_require_folder", interrupt)
+    monkeypatch.setattr(fit_command, "require_folder", interrupt)
     assert cli.main(["fit", str(csv_file)]) == 130
     assert capsys.readouterr().err == "\nnodeedu: interrupted\n"
 
@@ -162,7 +163,7 @@ def test_a_failed_write_is_one_line_and_exit_code_1(csv_file, monkeypatch, capsy
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cli, "_require_folder", fail)
+    monkeypatch.setattr(fit_command, "require_folder", fail)
     assert cli.main(["fit", str(csv_file)]) == 1
     assert capsys.readouterr().err == "nodeedu fit: [Errno 28] No space left on device\n"
 
