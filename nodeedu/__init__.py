@@ -24,7 +24,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from scipy.integrate import BDF, LSODA, Radau
 
-    from . import autodiff, data, nn, plot, tableaus
+    from . import autodiff, data, flows, nn, plot, tableaus
     from .autodiff import CapturedArrayWarning, Tensor, TraceError, relu, sigmoid, softplus
     from .compile import VectorField, linear_field, mlp_field, vector_field
     from .errors import SolverError
@@ -49,7 +49,7 @@ _HOME = {
     "court": "verify.court",
     **dict.fromkeys(("solve_ivp", "RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA"), "solvers.scipy_api"),
 }  # fmt: skip
-_MODULES = ("autodiff", "data", "nn", "plot", "tableaus")
+_MODULES = ("autodiff", "data", "flows", "nn", "plot", "tableaus")
 
 __all__ = [
     "BDF",
@@ -68,6 +68,7 @@ __all__ = [
     "court",
     "data",
     "event_gradients",
+    "flows",
     "gradients",
     "hessian_vector_product",
     "linear_field",

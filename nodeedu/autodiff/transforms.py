@@ -5,7 +5,7 @@ The rules of the table are written in primitives, so what a transform adds is ag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -74,12 +74,22 @@ def _name_after(tape, x, node, suffix):
 
 
 def _pull(tape, order, seeds, wrt, suffix):
-    """Walk back over the lines ``order`` and add up cotangents."""
+    """Walk back over the lines ``order`` and give the cotangents of the inputs ``wrt`` roles."""
+    wanted = {role: _index_of(role, tape.inputs, "input") for role in wrt}
+    bars = _accumulate(tape, order, seeds, set(wanted.values()))
+    for role, i in wanted.items():
+        bar = bars.get(i, tape.const(0.0)).broadcast(tape.nodes[i].shape)
+        _add_output(tape, role + suffix, bar)
+    return tape
+
+
+def _accumulate(tape, order, seeds, sources):
+    """Walk back over the lines ``order`` and add up cotangents, of the lines that depend on the sources."""
     bars = dict(seeds)
-    wanted = _depends(tape, order, {_index_of(role, tape.inputs, "input") for role in wrt})
+    wanted = _depends(tape, order, sources)
     for i in reversed(order):
         node = tape.nodes[i]
-        if i not in bars or not node.args or i not in wanted:
+        if i not in bars or not node.args or i not in wanted or i in sources:
             continue
         _name_after(tape, bars[i], node, "_bar")
         tape.line = node.line
@@ -88,11 +98,7 @@ def _pull(tape, order, seeds, wrt, suffix):
         for a, bar in zip(node.args, contributions, strict=True):
             if bar is not None:
                 bars[a] = bars[a] + bar if a in bars else bar
-    for role in wrt:
-        i = tape.inputs[role]
-        bar = bars.get(i, tape.const(0.0)).broadcast(tape.nodes[i].shape)
-        _add_output(tape, role + suffix, bar)
-    return tape
+    return bars
 
 
 def _depends(tape, order, sources):
@@ -138,27 +144,48 @@ def jvp(tape: Tape, wrt: Sequence[str] = ("z",), outputs: Sequence[str] = ("dz",
     return new
 
 
-def _columns(tape, wrt, output):
-    """∂output/∂x_k for every entry k of the input ``wrt``: one forward push a unit vector."""
-    i = _index_of(wrt, tape.inputs, "input")
-    shape = tape.nodes[i].shape
-    for k in np.ndindex(shape):
+def inline(tape: Tape, source: Tape, inputs: dict[str, Traced], output: str = "dz") -> Traced:
+    """Write the lines of another tape onto this one, its inputs being values that are here already."""
+    values: dict[int, Traced] = {}
+    for i in source.live():
+        node = source.nodes[i]
+        tape.line = node.line
+        if node.op == "input":
+            values[i] = inputs[node.attributes()["role"]]
+        elif node.op == "const":
+            values[i] = tape.const(source.value_of(i))
+        else:
+            values[i] = tape.record(node.op, tuple(values[a] for a in node.args), node.attributes())
+            if node.name and not tape.nodes[values[i].index].name:
+                tape.rename(values[i].index, node.name)
+    return values[source.outputs[output]]
+
+
+def pull(tape: Tape, seeds: dict[int, Traced], wanted: Sequence[int]) -> list[Traced]:
+    """Cotangents of the lines wanted from those of other lines (reverse mode), written on the same tape."""
+    bars = _accumulate(tape, tape.live(), seeds, set(wanted))
+    return [bars.get(i, tape.const(0.0)).broadcast(tape.nodes[i].shape) for i in wanted]
+
+
+def columns(tape: Tape, y: Traced, x: Traced) -> Iterator[tuple[tuple[int, ...], Traced | None]]:
+    """∂y/∂x_k for every entry k of the line x: one forward push a unit vector."""
+    for k in np.ndindex(x.shape):
         one = tape.const(1.0)
-        unit = apply("scatter", one, index=k, shape=shape) if shape else one  # its zeros fold away in the emitter
-        dots = push(tape, {i: unit})
-        yield k, dots.get(tape.outputs[output])
+        unit = apply("scatter", one, index=k, shape=x.shape) if x.shape else one  # its zeros fold away in the emitter
+        yield k, push(tape, {x.index: unit}).get(y.index)
+
+
+def _lines(tape, output, wrt):
+    return (Traced(tape, _index_of(output, tape.outputs, "output")), Traced(tape, _index_of(wrt, tape.inputs, "input")))
 
 
 def jacobian(tape: Tape, output: str = "dz", wrt: str = "z") -> Tape:
     """Add the Jacobian ∂y/∂x as an output of role ``{y}_{x}`` and shape y.shape + x.shape."""
     new = tape.copy()
-    shape_y = tape.nodes[_index_of(output, tape.outputs, "output")].shape
-    shape_x = tape.nodes[_index_of(wrt, tape.inputs, "input")].shape
-    columns = [
-        (new.const(0.0) if column is None else column).broadcast(shape_y) for _, column in _columns(new, wrt, output)
-    ]
-    shape = shape_y + shape_x
-    result = np.reshape(np.stack(columns, axis=-1), shape) if columns else new.const(np.zeros(shape))
+    y, x = _lines(new, output, wrt)
+    found = [(new.const(0.0) if column is None else column).broadcast(y.shape) for _, column in columns(new, y, x)]
+    shape = y.shape + x.shape
+    result = np.reshape(np.stack(found, axis=-1), shape) if found else new.const(np.zeros(shape))
     _add_output(new, f"{output}_{wrt}", result)
     return new
 
@@ -168,13 +195,18 @@ def divergence(tape: Tape) -> Tape:
 
     The zeros of the unit vectors vanish by simplification, here and in the emitter.
     """
-    shapes = [tape.nodes[_index_of("dz", tape.outputs, "output")].shape, tape.nodes[tape.inputs["z"]].shape]
-    if shapes[0] != shapes[1]:
-        raise ValueError(f"dz has shape {shapes[0]}, z {shapes[1]}: a divergence needs equal shapes")
     new = tape.copy()
-    total = new.const(0.0)
-    for k, column in _columns(new, "z", "dz"):
+    dz, z = _lines(new, "dz", "z")
+    if dz.shape != z.shape:
+        raise ValueError(f"dz has shape {dz.shape}, z {z.shape}: a divergence needs equal shapes")
+    _add_output(new, "trace", trace(new, dz, z))
+    return new
+
+
+def trace(tape: Tape, dz: Traced, z: Traced) -> Traced:
+    """Σ_i ∂dz_i/∂z_i of two lines of equal shape, written on the same tape."""
+    total = tape.const(0.0)
+    for k, column in columns(tape, dz, z):
         if column is not None:
             total = total + column[k]
-    _add_output(new, "trace", total)
-    return new
+    return total
