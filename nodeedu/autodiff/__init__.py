@@ -8,12 +8,13 @@ from .check import (
     relative_error,
     tape_dot_product_test,
 )
+from .divergence import divergence
 from .functions import relu, sigmoid, softplus
 from .recorded import TraceError
 from .tape import Node, Tape
 from .tensor import Tensor
 from .trace import CapturedArrayWarning, record
-from .transforms import divergence, grad, jacobian, jvp, vjp
+from .transforms import grad, jacobian, jvp, vjp
 
 __all__ = [
     "CapturedArrayWarning",

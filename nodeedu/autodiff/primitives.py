@@ -199,7 +199,8 @@ def _computed(value):
     return value() if callable(value) else value
 
 
-def _scaled(x, factor):
+def scaled(x, factor):
+    """Multiply by a partial derivative, which may be a function of nothing; 1 and -1 cost nothing."""
     factor = _computed(factor)
     if isinstance(factor, float) and factor in (1.0, -1.0):
         return x if factor == 1.0 else -x
@@ -211,7 +212,7 @@ def push_forward(op, tangents, y, x, attrs):
     if op not in ELEMENTWISE:
         return STRUCTURAL[op].jvp(tangents, x, **attrs)
     partials = ELEMENTWISE[op].partials(y, *x)
-    terms = [_scaled(d, p) for d, p in zip(tangents, partials, strict=True) if d is not None and p is not None]
+    terms = [scaled(d, p) for d, p in zip(tangents, partials, strict=True) if d is not None and p is not None]
     return sum(terms[1:], terms[0]) if terms else None
 
 
@@ -221,4 +222,4 @@ def pull_back(op, y_bar, y, x, attrs, wanted):
         bars = STRUCTURAL[op].vjp(y_bar, x, **attrs)
         return [_computed(bar) if want else None for bar, want in zip(bars, wanted, strict=True)]
     partials = ELEMENTWISE[op].partials(y, *x)
-    return [_scaled(y_bar, p) if want and p is not None else None for p, want in zip(partials, wanted, strict=True)]
+    return [scaled(y_bar, p) if want and p is not None else None for p, want in zip(partials, wanted, strict=True)]

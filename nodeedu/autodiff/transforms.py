@@ -1,4 +1,4 @@
-"""Derivatives of a tape as tapes: vjp, jvp, grad, jacobian, divergence.
+"""Derivatives of a tape as tapes: vjp, jvp, grad, jacobian; divergence.py has the trace.
 
 The rules of the table are written in primitives, so what a transform adds is again a tape, and transforms nest.
 """
@@ -60,7 +60,13 @@ def _index_of(role, table, kind):
     return table[role]
 
 
-def _add_output(tape, role, x):
+def line_of(tape: Tape, kind: str, role: str) -> Traced:
+    """Line of an ``input`` or an ``output``."""
+    return Traced(tape, _index_of(role, tape.inputs if kind == "input" else tape.outputs, kind))
+
+
+def add_output(tape: Tape, role: str, x: Traced) -> None:
+    """Give a line a role that the outputs do not have yet."""
     if role in tape.outputs:
         raise ValueError(f"the tape has an output {role!r} already: tape.select({{{role!r}: other}}) renames it")
     tape.outputs[role] = x.index
@@ -79,14 +85,14 @@ def _pull(tape, order, seeds, wrt, suffix):
     bars = _accumulate(tape, order, seeds, set(wanted.values()))
     for role, i in wanted.items():
         bar = bars.get(i, tape.const(0.0)).broadcast(tape.nodes[i].shape)
-        _add_output(tape, role + suffix, bar)
+        add_output(tape, role + suffix, bar)
     return tape
 
 
 def _accumulate(tape, order, seeds, sources):
     """Walk back over the lines ``order`` and add up cotangents, of the lines that depend on the sources."""
     bars = dict(seeds)
-    wanted = _depends(tape, order, sources)
+    wanted = depends(tape, order, sources)
     for i in reversed(order):
         node = tape.nodes[i]
         if i not in bars or not node.args or i not in wanted or i in sources:
@@ -101,7 +107,7 @@ def _accumulate(tape, order, seeds, sources):
     return bars
 
 
-def _depends(tape, order, sources):
+def depends(tape: Tape, order: Sequence[int], sources: set[int]) -> set[int]:
     """Lines among ``order`` that depend on one of the sources."""
     found = set(sources)
     for i in order:
@@ -140,7 +146,7 @@ def jvp(tape: Tape, wrt: Sequence[str] = ("z",), outputs: Sequence[str] = ("dz",
     dots = push(new, seeds)
     for role in outputs:
         i = _index_of(role, tape.outputs, "output")
-        _add_output(new, role + "_dot", dots.get(i, new.const(0.0)).broadcast(tape.nodes[i].shape))
+        add_output(new, role + "_dot", dots.get(i, new.const(0.0)).broadcast(tape.nodes[i].shape))
     return new
 
 
@@ -175,38 +181,12 @@ def columns(tape: Tape, y: Traced, x: Traced) -> Iterator[tuple[tuple[int, ...],
         yield k, push(tape, {x.index: unit}).get(y.index)
 
 
-def _lines(tape, output, wrt):
-    return (Traced(tape, _index_of(output, tape.outputs, "output")), Traced(tape, _index_of(wrt, tape.inputs, "input")))
-
-
 def jacobian(tape: Tape, output: str = "dz", wrt: str = "z") -> Tape:
     """Add the Jacobian ∂y/∂x as an output of role ``{y}_{x}`` and shape y.shape + x.shape."""
     new = tape.copy()
-    y, x = _lines(new, output, wrt)
+    y, x = line_of(new, "output", output), line_of(new, "input", wrt)
     found = [(new.const(0.0) if column is None else column).broadcast(y.shape) for _, column in columns(new, y, x)]
     shape = y.shape + x.shape
     result = np.reshape(np.stack(found, axis=-1), shape) if found else new.const(np.zeros(shape))
-    _add_output(new, f"{output}_{wrt}", result)
+    add_output(new, f"{output}_{wrt}", result)
     return new
-
-
-def divergence(tape: Tape) -> Tape:
-    """Add ``trace`` = tr ∂f/∂z = Σ_i ∂f_i/∂z_i, by D forward pushes.
-
-    The zeros of the unit vectors vanish by simplification, here and in the emitter.
-    """
-    new = tape.copy()
-    dz, z = _lines(new, "dz", "z")
-    if dz.shape != z.shape:
-        raise ValueError(f"dz has shape {dz.shape}, z {z.shape}: a divergence needs equal shapes")
-    _add_output(new, "trace", trace(new, dz, z))
-    return new
-
-
-def trace(tape: Tape, dz: Traced, z: Traced) -> Traced:
-    """Σ_i ∂dz_i/∂z_i of two lines of equal shape, written on the same tape."""
-    total = tape.const(0.0)
-    for k, column in columns(tape, dz, z):
-        if column is not None:
-            total = total + column[k]
-    return total

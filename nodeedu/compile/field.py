@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import structure, trace, transforms
+from ..autodiff.divergence import divergence
 from ..autodiff.tape import Tape
 from .build import as_kernel, build
 from .emit import Emitted, emit
@@ -81,7 +82,7 @@ class VectorField:
         if kind == "jvp":
             return transforms.jvp(self.tape, wrt=["z", *leaves])
         if kind == "divergence":
-            return transforms.divergence(self.tape)
+            return divergence(self.tape)
         raise ValueError(f"kind: got {kind!r}, expected one of {', '.join(KINDS)}")
 
     def kernel(self, kind: str = "f", dtype: Any = np.float64) -> Kernel:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodeedu.autodiff import transforms
+from nodeedu.autodiff.divergence import squared_jacobian, trace
 from nodeedu.autodiff.tape import Tape
 from nodeedu.compile.field import VectorField
 
@@ -90,10 +91,10 @@ def augment(field: VectorField, probes: int = 0, regularised: bool = False) -> A
     tape.outputs = {"dz": dz.index}
     if probes:
         noise = [np.reshape(state[moving + k * size : moving + (k + 1) * size], field.shape) for k in range(probes)]
-        trace, squares = _estimates(tape, dz, z, noise)
+        divergence, squares = _estimates(tape, dz, z, noise)
     else:
-        trace, squares = _exact(tape, dz, z, regularised)
-    parts: list[Any] = [np.reshape(dz, (size,)), np.reshape(-trace, (1,))]
+        divergence, squares = _exact(tape, dz, z, regularised)
+    parts: list[Any] = [np.reshape(dz, (size,)), np.reshape(-divergence, (1,))]
     if regularised:
         parts += [np.reshape(np.sum(dz * dz), (1,)), np.reshape(squares, (1,))]
     parts += [tape.const(np.zeros(probes * size))] * bool(probes)
@@ -105,14 +106,11 @@ def augment(field: VectorField, probes: int = 0, regularised: bool = False) -> A
 
 def _exact(tape: Tape, dz: Any, z: Any, squares: bool) -> tuple[Any, Any]:
     """Trace of the Jacobian, and the sum of its squares if wanted."""
-    if not squares:
-        return transforms.trace(tape, dz, z), None
-    columns = [(k, column) for k, column in transforms.columns(tape, dz, z) if column is not None]
-    return sum(column[k] for k, column in columns), sum(np.sum(column * column) for _, column in columns)
+    return trace(tape, dz, z), squared_jacobian(tape, dz, z) if squares else None
 
 
 def _estimates(tape: Tape, dz: Any, z: Any, noise: list[Any]) -> tuple[Any, Any]:
     """Means over the probes of vᵀ J v and ‖vᵀ J‖²."""
     pulled = [transforms.pull(tape, {dz.index: v}, [z.index])[0] for v in noise]
-    trace = sum(np.sum(row * v) for row, v in zip(pulled, noise, strict=True))
-    return trace / len(noise), sum(np.sum(row * row) for row in pulled) / len(noise)
+    products = sum(np.sum(row * v) for row, v in zip(pulled, noise, strict=True))
+    return products / len(noise), sum(np.sum(row * row) for row in pulled) / len(noise)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nodeedu.autodiff.tape import Tape
 from nodeedu.compile.field import VectorField
+from nodeedu.errors import SolverError
 from nodeedu.solvers.checks import is_real, real_array, require_finite
 
 Array = NDArray[Any]
@@ -88,3 +89,20 @@ def warn_of_kinks(field: VectorField) -> None:
             UserWarning,
             stacklevel=4,
         )
+
+
+def explained(error: SolverError, name: str, stop: float) -> SolverError:
+    """Say what it means for a density if a path that starts at x or z reaches infinity before the time ``stop``."""
+    found = error.diagnosis
+    if found is None or found.cause not in ("blow-up", "overflow"):
+        return error
+    if name == "z":
+        what = "mass leaks to infinity, and the density of what is left does not integrate to 1"
+    else:
+        what = "this point comes from infinity, where no sample of the base density is"
+    where = "" if error.sample is None else f"[{error.sample}]"
+    return SolverError(
+        f"{name}{where}: its path leaves all bounds at t = {found.t:.6g}, before t = {stop:.6g}: {what}. A field that "
+        f"grows no faster than |z| cannot do this; or let the flow end earlier. {error}",
+        t=error.t, method=error.method, cause=error.cause, sample=error.sample, diagnose=error.diagnose,
+    )  # fmt: skip

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nodeedu.compile.field import VectorField
+from nodeedu.errors import SolverError
 from nodeedu.flows.augment import Augmented, augment
 from nodeedu.flows.base import Base, StandardNormal
-from nodeedu.flows.checks import check_base, check_field, check_samples, check_times, warn_of_kinks
+from nodeedu.flows.checks import check_base, check_field, check_samples, check_times, explained, warn_of_kinks
 from nodeedu.flows.noise import probes_of
 from nodeedu.sensitivity.gradients import Gradients, gradients
 from nodeedu.sensitivity.odeint import odeint
@@ -225,7 +226,10 @@ class CNF:
         """Solve the augmented field from t1 to t0, log p being 0 at t1."""
         scaled = options | {name: options[name] * augmented.dilution for name in ("rtol", "atol")}
         ts = np.array([self.t1, self.t0])
-        return odeint(augmented.field, augmented.start(x, probes), ts, theta, record=record, **scaled)
+        try:
+            return odeint(augmented.field, augmented.start(x, probes), ts, theta, record=record, **scaled)
+        except SolverError as error:
+            raise explained(error, "x", self.t0) from None
 
     def _log_prob(self, solution: Solution) -> Array:
         end, size = solution.zs[-1], self.field.size
@@ -237,4 +241,7 @@ class CNF:
 
     def _carry(self, name: str, z: ArrayLike, ts: tuple[float, float], theta: Any, options: dict[str, Any]) -> Array:
         points = check_samples(name, z, self.field.size)
-        return odeint(self.field, points, np.array(ts), theta, **options).zs[-1]
+        try:
+            return odeint(self.field, points, np.array(ts), theta, **options).zs[-1]
+        except SolverError as error:
+            raise explained(error, name, ts[1]) from None

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..autodiff import structure, transforms
+from ..autodiff.divergence import divergence
 from ..autodiff.tape import Tape
 from ..compile import VectorField, vector_field
 from ..errors import SolverError
@@ -173,7 +174,7 @@ class Problem:
     @cached_property
     def _tapes(self) -> dict[str, Any]:
         tape = self.field.tape
-        made = transforms.jacobian(tape), transforms.jacobian(tape, wrt="t"), transforms.divergence(tape)
+        made = transforms.jacobian(tape), transforms.jacobian(tape, wrt="t"), divergence(tape)
         roles = "dz_z", "dz_t", "trace"
         return {role: self._walker(tape.select({role: role})) for role, tape in zip(roles, made, strict=True)}
 
@@ -183,7 +184,7 @@ class Problem:
 
     @cached_property
     def _divergence_tape(self) -> Any:
-        return self._walker(transforms.grad(transforms.divergence(self.field.tape), "trace"))
+        return self._walker(transforms.grad(divergence(self.field.tape), "trace"))
 
     # ---------------------------------------------------------------- paths
 
