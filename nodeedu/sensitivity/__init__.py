@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nodeedu.sensitivity.gradients import Gradients, GradientStats, gradients
+from nodeedu.sensitivity.gradients import gradients
 from nodeedu.sensitivity.odeint import odeint
+from nodeedu.sensitivity.results import Gradients, GradientStats
 
 __all__ = ["GradientStats", "Gradients", "gradients", "odeint"]

@@ -18,6 +18,7 @@ import numpy as np
 from nodeedu.compile.kernels import DONE
 from nodeedu.sensitivity.checkpoint_sweep import Replay, follow
 from nodeedu.sensitivity.ledger import Ledger
+from nodeedu.sensitivity.results import Kept, keep
 from nodeedu.sensitivity.reverse_sweep import LANE, OTHERS
 from nodeedu.sensitivity.schedule import (
     ADVANCE,
@@ -39,7 +40,7 @@ from nodeedu.solvers.threads import in_chunks
 Array = np.ndarray
 
 
-def checkpointed(solution: Solution, zs_bar: Array, slots: int | str | None) -> tuple[Array, Array, Array, int]:
+def checkpointed(solution: Solution, zs_bar: Array, slots: int | str | None) -> tuple[Array, Array, Array, Kept]:
     """Backpropagate through a solve whose steps are known by their times.
 
     Parameters
@@ -60,8 +61,8 @@ def checkpointed(solution: Solution, zs_bar: Array, slots: int | str | None) -> 
         dL/dtheta, summed over samples.
     nfev : array (B,)
         Evaluations of f, with its derivatives or without.
-    stored : int
-        The most states of D numbers that were stored at a time.
+    kept : Kept
+        The most states of D numbers that were stored at a time; its bytes count the times of all steps, too.
 
     Raises
     ------
@@ -76,7 +77,8 @@ def checkpointed(solution: Solution, zs_bar: Array, slots: int | str | None) -> 
     p_bar = parts[0][0]
     for other, _ in parts[1:]:  # in the order of the chunks
         p_bar += other
-    return a, p_bar, nfev, sum(stored for _, stored in parts)
+    stored = sum(states for _, states in parts)
+    return a, p_bar, nfev, Kept(stored, stored * a[0].nbytes + keep(0, ledger).bytes)
 
 
 def check_slots(slots: object, method: str) -> None:

@@ -36,7 +36,7 @@ from numpy.typing import ArrayLike
 from nodeedu.autodiff import CapturedArrayWarning, TraceError, grad, record, vjp
 from nodeedu.autodiff.tape import Tape
 from nodeedu.sensitivity.discrete import discrete
-from nodeedu.sensitivity.gradients import Gradients, package
+from nodeedu.sensitivity.results import Gradients, keep, package
 from nodeedu.solvers.arguments import check_cotangents, real_array
 from nodeedu.solvers.callables import CallableField
 from nodeedu.solvers.checks import require_finite
@@ -101,8 +101,8 @@ def event_gradients(
         looks = _looks(own, [each[b] for each in t_bars], [each[b] for each in z_bars])
         a[b], nfev[b] = _go_back(Sweep(solution, tapes, b, p_bar), bar[:, b], looks)
     states = np.where(ended[..., None], inputs.z0, states)  # any number will do, as its cotangent is 0
-    counts, stored = solution._samples, solution._records.stored_states
-    return package(inputs, states, a, p_bar, counts, nfev, counts, stored, bar)
+    counts, records = solution._samples, solution._records
+    return package(inputs, states, a, p_bar, counts, nfev, counts, keep(records.stored_states, records), bar)
 
 
 class Look(NamedTuple):

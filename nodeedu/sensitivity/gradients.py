@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nodeedu.sensitivity.backsolve import backsolve
+from nodeedu.sensitivity.backsolve import backsolve, check_backsolve
 from nodeedu.sensitivity.checkpointed import check_slots, checkpointed
 from nodeedu.sensitivity.discrete import discrete
 from nodeedu.sensitivity.forward import forward
@@ -19,91 +17,17 @@ from nodeedu.sensitivity.interpolated import interpolated
 from nodeedu.sensitivity.ledger import with_ledger
 from nodeedu.sensitivity.lookup import with_path
 from nodeedu.sensitivity.quadrature import quadrature
+from nodeedu.sensitivity.results import Gradients, Kept, keep, package
 from nodeedu.sensitivity.reversible import require_reversible, reversible
 from nodeedu.sensitivity.watch import check_watch, watch_backsolve
 from nodeedu.solvers.arguments import Inputs, Options, check_cotangents, check_inputs, check_options
 from nodeedu.solvers.callables import CallableField
-from nodeedu.solvers.lanes import copy_samples
 from nodeedu.solvers.methods import algorithm
 from nodeedu.solvers.solution import Solution
 from nodeedu.solvers.solve import require_success, solve
-from nodeedu.solvers.tally import Tally, make_tally
 
 Array = NDArray[Any]
 METHODS = ("discrete", "backsolve", "forward", "reversible", "checkpointed", "interpolated", "quadrature")
-
-
-@dataclass(frozen=True)
-class GradientStats:
-    """What a gradient has cost: ints, or arrays (B,) for a batch.
-
-    Parameters
-    ----------
-    nfev : int or array
-        Evaluations of f in the forward solve.
-    nfev_backward : int or array
-        Evaluations of f with derivatives.
-    accepted, rejected : int or array
-        Trial steps of the backward solve, or those that were differentiated.
-    stored_states : int
-        States and slopes of D numbers that were kept for the backward pass: the memory ledger.
-    tally : Tally
-        The tally of the forward solve, with nfev_backward as "adjoint": the sum of nfev and nfev_backward.
-    """
-
-    nfev: Any
-    nfev_backward: Any
-    accepted: Any
-    rejected: Any
-    stored_states: int
-    tally: Tally
-
-
-@dataclass(frozen=True, eq=False)
-class Gradients:
-    """Gradients of a scalar loss L, summed over the samples of a batch where they share an argument.
-
-    Parameters
-    ----------
-    z0 : array
-        dL/dz0, in the shape of z0; it includes the observation at t0.
-    theta : object
-        dL/dtheta, in the structure of theta.
-    """
-
-    z0: Array
-    theta: Any
-    _inputs: Inputs = field(repr=False)
-    _ledger: tuple[Array, Array, Array, int] = field(repr=False)  # what `stats` is made from
-    _zs: Array = field(repr=False)  # (T, B, D)
-    _zs_bar: Array = field(repr=False)  # (T, B, D)
-    _a: Array = field(repr=False)  # (B, D), a(t0+)
-
-    @cached_property
-    def stats(self) -> GradientStats:
-        """What it has cost."""
-        forward_counts, nfev_backward, counts, stored = self._ledger
-        batched = self._inputs.batched
-        columns = [forward_counts["nfev"], nfev_backward, counts["accepted"], counts["rejected"]]
-        nfev, back, accepted, rejected = (each if batched else int(each[0]) for each in columns)
-        tally = make_tally(forward_counts, batched, adjoint=nfev_backward)
-        return GradientStats(nfev, back, accepted, rejected, stored, tally)
-
-    @cached_property
-    def ts(self) -> Array:
-        """Gradient of the output times, (T,) for shared ts, else (B, T); computed when first asked for.
-
-        ``dL/dt_i = dL/dz(t_i) f(t_i, z_i)`` for i >= 1, and ``dL/dt_0 = -a(t0+) f(t0, z0)`` with z0 held fixed, where
-        a(t0+) leaves out the observation at t0.
-        """
-        inputs, (times, samples, size) = self._inputs, self._zs.shape
-        kernel = inputs.field.kernel("f", self._zs.dtype)
-        t = np.ascontiguousarray(np.broadcast_to(inputs.ts.T, (times, samples))).reshape(-1)
-        slopes, work = np.empty((times * samples, size), self._zs.dtype), np.empty(kernel.work_size, self._zs.dtype)
-        kernel.function(t, self._zs.reshape(-1, size), inputs.p, slopes, work)
-        cotangents = np.concatenate([-self._a[None], self._zs_bar[1:]])
-        each = np.einsum("tbi,tbi->tb", cotangents, slopes.reshape(self._zs.shape))
-        return each.T if inputs.own_times else each.sum(axis=1)
 
 
 def gradients(
@@ -126,6 +50,8 @@ def gradients(
     jump_ts: ArrayLike | None = None,
     min_step: float = 0.0,
     slots: int | str | None = None,
+    reset: bool = True,
+    seminorm: bool = True,
     watch: bool = False,
 ) -> Gradients:
     """Compute the gradients of a loss L(z(t_0), ..., z(t_N)) with respect to z0, theta and ts.
@@ -158,6 +84,12 @@ def gradients(
     slots : int or "recursive", optional
         How many states "checkpointed" may store of each sample, z0 included; the fewer, the more steps it makes again.
         By default the root of twice the steps: none is made again more than twice. "recursive": their logarithm.
+    reset : bool
+        Whether "backsolve" starts z anew from the forward solve at every observation. Without, z comes back from the
+        last state alone, and what it has become at t0 is in ``returned_z0``; the gradient is as wrong as z is.
+    seminorm : bool
+        Whether "backsolve" leaves the integral for theta out of its error estimate. Without, steps are judged by the
+        largest norm among z, a and every leaf of theta, as they are in torchdiffeq by default: more evaluations.
     watch : bool
         Whether to predict if "backsolve" will find its way back, and warn if not (`predict_backsolve`): it costs more
         than the gradient.
@@ -193,16 +125,18 @@ def gradients(
         )  # fmt: skip
     require_differentiable(options, method)
     check_slots(slots, method)
-    check_watch(watch, method)
+    check_backsolve(reset, seminorm, method, options)
+    check_watch(watch, method, reset)
     bar = check_cotangents(zs_bar, inputs)
     if method == "forward":
         zs, a, p_bar, counts = forward(inputs, options, bar)
-        return package(inputs, zs, a, p_bar, counts, counts["nfev"] * 0, counts, 0, bar)
+        carried = Kept(0, len(a) * a.shape[1] * (a.shape[1] + field.n_params) * a.itemsize)
+        return package(inputs, zs, a, p_bar, counts, counts["nfev"] * 0, counts, carried, bar)
     solution = solve_for(method, inputs, options, solution)
     require_success(solution._samples, options, inputs.batched, diagnose=solution.diagnose)
     if watch:
         watch_backsolve(solution, bar)
-    return differentiate(solution, bar, method, slots)
+    return differentiate(solution, bar, method, slots, reset, seminorm)
 
 
 def solve_for(method: str, inputs: Inputs, options: Options, solution: Solution | None = None) -> Solution:
@@ -216,7 +150,10 @@ def solve_for(method: str, inputs: Inputs, options: Options, solution: Solution 
     return solution
 
 
-def differentiate(solution: Solution, zs_bar: Array, method: str, slots: int | str | None = None) -> Gradients:
+def differentiate(
+    solution: Solution, zs_bar: Array, method: str, slots: int | str | None = None, reset: bool = True,
+    seminorm: bool = True,
+) -> Gradients:  # fmt: skip
     """Compute the gradients of a loss from a solve that has been made, with the records that the method needs.
 
     Parameters
@@ -227,28 +164,28 @@ def differentiate(solution: Solution, zs_bar: Array, method: str, slots: int | s
         dL/dz(t_i), contiguous and of the dtype of the state.
     method : str
         How; any of `METHODS` but "forward".
-    slots : int, "recursive" or None
-        Of "checkpointed".
+    slots, reset, seminorm
+        See `gradients`.
     """
     inputs, forward_counts, records = solution._inputs, solution._samples, solution._records
-    zs = solution._states.reshape(zs_bar.shape)
+    zs, counts, returned = solution._states.reshape(zs_bar.shape), forward_counts, None
     if method == "discrete":
         if records is None:
             raise ValueError("solution: got one without its steps, expected one of odeint(..., record=True)")
         backward = discrete if solution._options.tableau else algorithm(solution._options.method).backward
         a, p_bar, nfev = backward(solution, zs_bar)
-        counts, stored = forward_counts, records.stored_states
-    elif method in ("reversible", "checkpointed"):
-        undo = reversible if method == "reversible" else partial(checkpointed, slots=slots)
-        a, p_bar, nfev, stored = undo(solution, zs_bar)
-        counts = forward_counts
+        kept = keep(records.stored_states, records)
+    elif method == "checkpointed":
+        a, p_bar, nfev, kept = checkpointed(solution, zs_bar, slots)
+    elif method == "reversible":
+        a, p_bar, nfev, kept, returned = reversible(solution, zs_bar)
     elif method in ("interpolated", "quadrature"):
-        a, p_bar, counts, stored = (interpolated if method == "interpolated" else quadrature)(solution, zs_bar)
+        a, p_bar, counts, kept = (interpolated if method == "interpolated" else quadrature)(solution, zs_bar)
         nfev = counts["nfev"]
     else:
-        a, p_bar, counts = backsolve(solution, zs_bar)
-        nfev, stored = counts["nfev"], len(zs) * len(a)
-    return package(inputs, zs, a, p_bar, forward_counts, nfev, counts, stored, zs_bar)
+        a, p_bar, counts, kept, returned = backsolve(solution, zs_bar, reset, seminorm)
+        nfev = counts["nfev"]
+    return package(inputs, zs, a, p_bar, forward_counts, nfev, counts, kept, zs_bar, returned)
 
 
 def require_differentiable(options: Options, method: str) -> None:
@@ -261,17 +198,6 @@ def require_differentiable(options: Options, method: str) -> None:
         raise ValueError(f"method: {method!r} takes an explicit Runge-Kutta method, got {options.method!r}")
     if not hasattr(algorithm(options.method), "backward"):
         raise ValueError(f"method: 'discrete' cannot differentiate {options.method!r} yet; use an explicit method")
-
-
-def package(
-    inputs: Inputs, zs: Array, a: Array, p_bar: Array, forward_counts: Array, nfev_backward: Array, counts: Array,
-    stored: int, zs_bar: Array,
-) -> Gradients:  # fmt: skip
-    """Give the results the shapes of the arguments."""
-    z0_bar = (a + zs_bar[0]).reshape(inputs.state_shape)
-    so_far = copy_samples(forward_counts)  # a solution goes on counting when it is called
-    ledger = so_far, nfev_backward, so_far if counts is forward_counts else counts, stored
-    return Gradients(z0_bar, inputs.field.unpack(p_bar), inputs, ledger, zs, zs_bar, a)
 
 
 def _require_same(field: Any, z0: ArrayLike, ts: ArrayLike, theta: Any, inputs: Inputs) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from nodeedu.sensitivity.backsolve import theta_quadrature
 from nodeedu.sensitivity.lookup import look_up, solved
+from nodeedu.sensitivity.results import Kept, keep
 from nodeedu.solvers.lanes import Adjoint
 from nodeedu.solvers.runge_kutta import as_method
 from nodeedu.solvers.solution import Solution
@@ -22,7 +23,7 @@ from nodeedu.solvers.systems import ADJOINT, Problem
 Array = np.ndarray
 
 
-def interpolated(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array, int]:
+def interpolated(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array, Kept]:
     """Solve the adjoint ODE back along the dense output of a solve.
 
     Parameters
@@ -40,8 +41,8 @@ def interpolated(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array
         dL/dtheta, summed over samples.
     samples : array (B,) of SAMPLE
         Counts of the backward solve.
-    stored : int
-        States and slopes of D numbers that were kept.
+    kept : Kept
+        States and slopes of D numbers that were kept; its bytes count the polynomials and the slopes they were made of.
 
     Raises
     ------
@@ -69,4 +70,4 @@ def interpolated(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array
     )
     require_success(samples, options, inputs.batched, "interpolated adjoint: ")
     a = outputs[-1, 1] if len(zs_bar) > 1 else np.zeros_like(z0)
-    return a, p_bar, samples, path.stored_states
+    return a, p_bar, samples, keep(path.stored_states, path, solution._records)

@@ -138,7 +138,7 @@ _ARGUMENTS = {
 
 
 @intrinsic
-def _pointer(typing_context, address, like):
+def pointer_to(typing_context, address, like):
     """Return an address as a pointer of another pointer's type."""
 
     def generate(context, builder, signature, args):
@@ -148,7 +148,7 @@ def _pointer(typing_context, address, like):
 
 
 @intrinsic
-def _words(typing_context, header):
+def words_of(typing_context, header):
     """Return a pointer to real numbers as one to int64."""
 
     def generate(context, builder, signature, args):
@@ -160,12 +160,12 @@ def _words(typing_context, header):
 @jit
 def adjoint_slopes_at(n, t, one, two, header, d_one, d_two, work):
     """Call `adjoint_slopes` with what the pointers point to."""
-    words = carray(_words(header), C + 1)
+    words = carray(words_of(header), C + 1)
     size = words[SIZE]
     shape = (n, size)
     return adjoint_slopes(
         n, words[VJP_Z], path_at(words, t, header), words[SWAPPED] != 0, carray(t, n), carray(one, shape),
-        carray(two, shape), carray(_pointer(words[P], header), 1), carray(d_one, shape), carray(d_two, shape),
+        carray(two, shape), carray(pointer_to(words[P], header), 1), carray(d_one, shape), carray(d_two, shape),
         carray(work, TILE * size + 1),
     )  # fmt: skip
 
@@ -173,21 +173,21 @@ def adjoint_slopes_at(n, t, one, two, header, d_one, d_two, work):
 @jit
 def parameter_slopes_at(n, t, samples, a, header, p_bar, work):
     """Call `parameter_slopes` with what the pointers point to."""
-    words = carray(_words(header), C + 1)
+    words = carray(words_of(header), C + 1)
     size = words[SIZE]
     shape = (n, size)
     return parameter_slopes(
         n, words[VJP_THETA], path_at(words, t, header), carray(t, n), carray(samples, shape), carray(a, shape),
-        carray(_pointer(words[P], header), 1), carray(p_bar, 1), carray(work, TILE * size + 1),
+        carray(pointer_to(words[P], header), 1), carray(p_bar, 1), carray(work, TILE * size + 1),
     )  # fmt: skip
 
 
 @jit
 def path_at(words, t, real):
     """Return the path that a header describes; t and real are pointers of the types of times and of states."""
-    first = carray(_pointer(words[FIRST], _words(real)), 2)  # longer, as are all, but nothing asks how long
-    c = carray(_pointer(words[C], real), (1, 1 + words[POWERS], words[SIZE]))
-    return Path(first, carray(_pointer(words[T], t), 1), carray(_pointer(words[H], t), 1), c)
+    first = carray(pointer_to(words[FIRST], words_of(real)), 2)  # longer, as are all, but nothing asks how long
+    c = carray(pointer_to(words[C], real), (1, 1 + words[POWERS], words[SIZE]))
+    return Path(first, carray(pointer_to(words[T], t), 1), carray(pointer_to(words[H], t), 1), c)
 
 
 class Lookup(NamedTuple):

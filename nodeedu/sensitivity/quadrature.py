@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from nodeedu.sensitivity.lookup import Path, look_up, make_path, solved, states_of
+from nodeedu.sensitivity.results import Kept, keep
 from nodeedu.solvers.arguments import Inputs, Options
 from nodeedu.solvers.lanes import Adjoint, make_samples
 from nodeedu.solvers.runge_kutta import as_method
@@ -44,7 +45,7 @@ GAUSS = np.zeros(15)
 GAUSS[1::2] = [*_GAUSS, 0.417959183673469387755102040816327, *reversed(_GAUSS)]
 
 
-def quadrature(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array, int]:
+def quadrature(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array, Kept]:
     """Solve the adjoint ODE back, recorded, and integrate.
 
     Parameters
@@ -62,7 +63,7 @@ def quadrature(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array, 
         dL/dtheta, summed over samples.
     samples : array (B,) of SAMPLE
         Counts of the backward solve and of the quadrature.
-    stored : int
+    kept : Kept
         States and slopes of D numbers that were kept, of z and of a between two observations.
 
     Raises
@@ -72,12 +73,12 @@ def quadrature(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array, 
     """
     inputs, options = solution._inputs, solution._options
     z0, dtype = inputs.z0, inputs.z0.dtype
-    path, counts, stored = solved(solution), make_samples(len(z0)), 0
+    path, counts, trails = solved(solution), make_samples(len(z0)), Kept(0, 0)
     p_bar = np.zeros(inputs.field.n_params, dtype)
     a, first_step = np.array(zs_bar[-1]), None if options.first_step else solution._samples["h"]
     for i in range(len(zs_bar) - 1, 0, -1):
         a, samples, trail = _adjoint(solution, path, a, np.ascontiguousarray(inputs.ts[:, [i, i - 1]]), first_step)
-        stored = max(stored, trail.stored_states)
+        trails = max(trails, keep(trail.stored_states, trail))
         for name in ("nfev", "accepted", "rejected"):
             counts[name] += samples[name]
         for b in range(len(z0)):
@@ -86,7 +87,9 @@ def quadrature(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array, 
         if i > 1:
             a = a + zs_bar[i - 1]
         first_step = None if options.fixed else samples["h"]
-    return (a if len(zs_bar) > 1 else np.zeros_like(z0)), p_bar, counts, path.stored_states + stored
+    kept = keep(path.stored_states, path, solution._records)
+    total = Kept(kept.states + trails.states, kept.bytes + trails.bytes)
+    return (a if len(zs_bar) > 1 else np.zeros_like(z0)), p_bar, counts, total
 
 
 def _adjoint(solution: Solution, path: Path, a: Array, ts: Array, first_step: Any) -> tuple[Array, Array, Path]:

@@ -16,6 +16,7 @@ import warnings
 
 import numpy as np
 
+from nodeedu.sensitivity.results import Kept, keep
 from nodeedu.solvers.arguments import Options
 from nodeedu.solvers.methods import FAMILIES, algorithm
 from nodeedu.solvers.solution import Solution
@@ -23,7 +24,7 @@ from nodeedu.solvers.solution import Solution
 Array = np.ndarray
 
 
-def reversible(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array, int]:
+def reversible(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array, Kept, Array]:
     """Undo all steps of a solve and backpropagate through them; warn if z0 has not come back.
 
     Parameters
@@ -41,13 +42,15 @@ def reversible(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array, 
         dL/dtheta, summed over samples.
     nfev : array (B,)
         Evaluations of f, with its derivatives or without.
-    stored : int
-        States of D numbers that were kept for the backward pass: those after the last step, whatever their number.
+    kept : Kept
+        What was kept for the backward pass: the states after the last step, whatever their number.
+    returned : array (B, D)
+        z(t0) as it came back.
     """
     a, p_bar, nfev, z0 = algorithm(solution._options.method).reverse(solution, zs_bar)
-    states = solution._method
+    states: Array = solution._method  # type: ignore[assignment]  # where Runge-Kutta methods have their tableau
     _look_at(z0, solution)
-    return a, p_bar, nfev, states.shape[0] * states.shape[1]
+    return a, p_bar, nfev, keep(states.shape[0] * states.shape[1], states), z0
 
 
 def require_reversible(options: Options) -> None:

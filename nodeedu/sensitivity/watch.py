@@ -122,10 +122,12 @@ def predict_backsolve(
     return predict(solution, bar)
 
 
-def check_watch(watch: bool, method: str) -> None:
-    """Raise ValueError if there is nothing to watch."""
+def check_watch(watch: bool, method: str, reset: bool = True) -> None:
+    """Raise ValueError if there is nothing to watch, or what there is is not what is predicted."""
     if watch and method != "backsolve":
         raise ValueError(f"watch: {method!r} runs nothing backwards that could go astray; leave it out")
+    if watch and not reset:
+        raise ValueError("watch: what is predicted holds with reset=True; without, compare returned_z0 with z0")
 
 
 def watch_backsolve(solution: Solution, zs_bar: Array) -> None:
