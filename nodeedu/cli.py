@@ -57,6 +57,7 @@ VERBS = (
     Verb("court", "check", "the same, by a shorter name", ".verify.court.command"),
     Verb("tableau", "check", "audit a Butcher tableau: order, stability, every claim", ".verify.tableau.command"),
     Verb("fit", "run", "fit a Neural ODE to a table of observations, check it, compare it", ".fitting.fit_command"),
+    Verb("flow", "run", "train a normalising flow, draw from it, ask it for densities", ".models.flow.command"),
     Verb("predict", "run", "states of a fitted model at any times, as CSV", ".fitting.predict_command"),
 )
 

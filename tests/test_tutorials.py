@@ -47,6 +47,9 @@ def test_a_chapter_draws_its_figures(chapter, chapter_runs):
         ("09_parameters_times_observations", ["e1", "e2", "e3", "e4", "e5", "e6", "e7", "f1", "f2", "f3"]),
         ("10_discretise_optimise", ["d1", "d2", "d3", "d4", "d5", "l1", "l2", "l3", "l4"]),
         ("11_running_backwards", ["m1", "m3"]),
+        ("12_change_of_variables", [f"h{k}" for k in range(1, 13) if k != 11] + ["i1", "i2", "i3"]),
+        ("12_change_of_variables", ["n1", "n2", "n3", "n4", "n10", "n11"]),
+        ("13_hutchinson_ffjord", ["j1", "j2", "j3", "j4", "j5", "h13"]),
     ],
 )
 def test_a_derivation_leaves_out_no_step(chapter, steps):

@@ -3,6 +3,8 @@
 from .base import Gaussian, GaussianMixture, StandardNormal
 from .cnf import CNF
 from .densities import DATA_SETS, DataSet, data_set
+from .marginal import conditional_and_marginal, marginal_field
+from .matching import couple, matching_loss, straightness
 from .noise import gaussian, hutchinson_trace, rademacher
 from .planar import PlanarFlow
 from .planar_cnf import PlanarCNF, one_unit_solution
@@ -24,14 +26,19 @@ __all__ = [
     "Target",
     "ThreeRoutes",
     "bits_per_dim",
+    "conditional_and_marginal",
+    "couple",
     "data_set",
     "dequantise",
     "gaussian",
     "hutchinson_trace",
+    "marginal_field",
+    "matching_loss",
     "old_faithful",
     "one_unit_solution",
     "quakes_fiji",
     "rademacher",
+    "straightness",
     "target",
     "three_routes",
     "uci_digits",

@@ -188,7 +188,7 @@ def eight_gaussians() -> DataSet:
 
 
 def pinwheel() -> DataSet:
-    """Five normals, stretched outwards and twisted more the farther out: x = 2 rotation(2πk/5 + e^r/4) (r, s).
+    """Five normals, stretched outwards and twisted more the farther out: x = 2 rotation(−2πk/5 − e^r/4) (r, s).
 
     r ~ N(1, 0.3²), s ~ N(0, 0.1²), k uniform on 0…4. M. Johnson et al., "Composing graphical models with neural
     networks for structured representations and fast inference", NeurIPS 2016. The twist depends on r, not on the
@@ -198,7 +198,7 @@ def pinwheel() -> DataSet:
     def sample(n: int, seed: Any) -> Array:
         rng = generator_of(seed)
         r, s = rng.normal([1.0, 0.0], [0.3, 0.1], (count_of(n), 2)).T
-        angle = 0.4 * math.pi * rng.integers(5, size=n) + 0.25 * np.exp(r)
+        angle = -0.4 * math.pi * rng.integers(5, size=n) - 0.25 * np.exp(r)
         cos, sin = np.cos(angle), np.sin(angle)
         return 2.0 * np.stack([cos * r - sin * s, sin * r + cos * s], -1)
 

@@ -22,7 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..autodiff import softplus
 from ..compile import VectorField, vector_field
-from .base import Base, StandardNormal, count_of, generator_of, samples_of
+from .base import Base, StandardNormal, count_of, generator_of
+from .checks import check_samples
 from .targets import Target
 
 Array = NDArray[Any]
@@ -160,7 +161,7 @@ class PlanarFlow:
 
     def _states(self, z: ArrayLike, theta: Theta) -> list[Array]:
         """State (z, log det) before each layer, and after the last."""
-        z = samples_of(z, self.dim).astype(np.float64)
+        z = check_samples("z", z, self.dim).astype(np.float64)
         kernel = _compiled(self.dim, self.constrained).kernel("f")
         t, work = np.zeros(len(z)), np.empty(kernel.work_size)
         states = [np.concatenate([z, np.zeros((len(z), 1))], axis=1)]
@@ -236,7 +237,7 @@ class PlanarFlow:
         ValueError
             A layer has û·w < −1 and no inverse.
         """
-        x = samples_of(z, self.dim).astype(np.float64)
+        x = check_samples("z", z, self.dim).astype(np.float64)
         for k, row in reversed(list(enumerate(self._rows(theta)))):
             u, w, b = row[: self.dim], row[self.dim : -1], row[-1]
             u = constrained_direction(u, w) if self.constrained else u

@@ -255,6 +255,7 @@ def test_the_size_of_the_field_does_not_depend_on_the_width():
             r"theta: got u \(3, 2\), .*\(2, 2\)",
         ),
         (lambda: PlanarFlow(2, 1).push(np.zeros(2), ACROSS), r"z: got shape \(2,\), expected \(B, 2\)"),
+        (lambda: PlanarFlow(2, 1).log_prob([[0.0, math.nan]], ACROSS), "z: .*nan"),
         (lambda: PlanarFlow(2, 1).init(None), "seed: got None"),
         (lambda: PlanarCNF(2, 0), "width: got 0, expected an integer of at least 1"),
         (lambda: PlanarCNF(2, 1, gates=-1), "gates: got -1, expected an integer of at least 0"),

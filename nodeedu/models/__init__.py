@@ -1,0 +1,1 @@
+"""Models trained on data, and the paper's experiments: `flow` (densities), `paper` (figures with claims)."""
