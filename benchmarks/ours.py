@@ -10,7 +10,8 @@ import nodeedu as ne
 from benchmarks.problem import Gradient, Problem
 from benchmarks.routes import Evaluations, Route
 
-METHODS = ("discrete", "backsolve")
+METHODS = ("discrete", "checkpointed", "backsolve", "interpolated", "quadrature", "reversible")
+RECORDED = ("discrete", "interpolated", "quadrature")  # those that the steps of the forward solve are kept for
 
 
 def spiral_field(t, z, theta):
@@ -29,7 +30,7 @@ def route(problem: Problem, method: str, *, with_times: bool = False) -> Route:
 
     def gradient(result) -> Gradient:
         g, ts = result
-        return Gradient(g.z0, tuple(g.theta), ts, g.stats.stored_states)
+        return Gradient(g.z0, tuple(g.theta), ts, g.stats.stored_states, g.stats.stored_bytes)
 
     def evaluations() -> Evaluations:
         stats = run()[0].stats
@@ -46,8 +47,9 @@ def _solve(field: Any, problem: Problem, method: str) -> Any:
     if problem.steps is None:
         solver, options = "dopri5", {"rtol": problem.rtol, "atol": problem.atol}
     else:
-        solver, options = "rk4", {"step_size": problem.step_size}
+        solver = "reversible_rk4" if method == "reversible" else "rk4"
+        options = {"step_size": problem.step_size}
     inputs = (field, problem.z0, problem.ts, problem.theta)
-    solution = ne.odeint(*inputs, method=solver, record=method == "discrete", **options)
+    solution = ne.odeint(*inputs, method=solver, record=method in RECORDED, **options)
     _, zs_bar = problem.loss_and_gradient(solution.zs)
     return ne.gradients(*inputs, zs_bar, method=method, solver=solver, solution=solution, **options)

@@ -1,7 +1,7 @@
 """Peak memory of one gradient in a fresh process: ``python -m benchmarks.peak_memory LIBRARY METHOD STEPS``.
 
 Prints, as JSON, the peak resident memory in bytes, the gradient dL/dz0, dL/dtheta in one list, and the number of stored
-states where the library tells it.
+states and their bytes where the library tells them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def main() -> None:
     result = route.run()
     peak = peak_bytes()
     gradient = route.gradient(result)
-    print(json.dumps({"peak": peak, "gradient": gradient.flat().tolist(), "stored_states": gradient.stored_states}))
+    told = {name: getattr(gradient, name) for name in ("stored_states", "stored_bytes")}
+    print(json.dumps({"peak": peak, "gradient": gradient.flat().tolist(), **told}))
 
 
 if __name__ == "__main__":

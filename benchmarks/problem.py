@@ -54,13 +54,15 @@ class Problem:
 class Gradient:
     """dL/dz0, dL/dtheta and, where it was asked for, dL/dt_i, as NumPy arrays.
 
-    `stored_states` is how many states of one sample were kept for the way back, where the library tells.
+    `stored_states` is how many states of one sample were kept for the way back, and `stored_bytes` the bytes of all
+    that was kept, where the library tells.
     """
 
     z0: np.ndarray
     theta: tuple[np.ndarray, ...]
     ts: np.ndarray | None = None
     stored_states: int | None = None
+    stored_bytes: int | None = None
 
     def flat(self) -> np.ndarray:
         """dL/dz0 and dL/dtheta in one vector."""

@@ -24,6 +24,7 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "growth_mb": ("growth MB", "{:+.2f}".format),
     "states_a_step": ("states a step", "{:.2f}".format),
     "stored_states": ("stored states", "{:d}".format),
+    "stored_bytes": ("stored bytes", "{:d}".format),
     "ratio": ("ratio", "{:.2f}".format),
     "times_ours": ("times ours", "{:.1f}".format),
     "target": ("target", str),
