@@ -1,4 +1,4 @@
-"""``python -m benchmarks spiral|gradient|solvers|cold|memory [--quick] [--json FILE]``."""
+"""``python -m benchmarks spiral|gradient|solvers|flows|cold|memory [--quick] [--json FILE]``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ WORKLOADS = {
     "spiral": "gradient of the torchdiffeq spiral: adjoint solved backwards, and backpropagation through the steps",
     "gradient": "one trajectory with 50 times: gradients of theta, z0 and all times",
     "solvers": "one system with 200 output times, 65536 systems with own steps, and evaluations on DETEST",
+    "flows": "log-likelihood of a batch under a continuous normalising flow, and its gradient",
     "cold": "fresh processes up to the first gradient",
     "memory": "what 10 000 steps cost in memory",
 }

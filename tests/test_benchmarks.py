@@ -7,7 +7,7 @@ import pytest
 from benchmarks import environment
 
 
-@pytest.mark.parametrize("workload", ["spiral", "gradient", "solvers", "cold", "memory"])
+@pytest.mark.parametrize("workload", ["spiral", "gradient", "solvers", "flows", "cold", "memory"])
 def test_workload_imports_without_the_peers(workload, monkeypatch):
     for name in ("torch", "torchdiffeq", "jax", "diffrax"):
         monkeypatch.setitem(__import__("sys").modules, name, None)  # an import of it now raises ImportError

@@ -27,6 +27,8 @@ from scipy.integrate import solve_ivp
 
 from nodeedu import plot
 from nodeedu.autodiff import complex_step, relative_error
+from nodeedu.verify.backward_trace import backward_trace
+from nodeedu.verify.backward_trace_figure import duality_figure
 from nodeedu.verify.checks import Checks
 from nodeedu.verify.equations import ledger
 from nodeedu.verify.standard_problems import M, V
@@ -186,50 +188,39 @@ for P in problems:
 #
 # You look for `loss.backward()` in the source of a Neural ODE and do not find it. There is no list of layers to walk.
 # The backward pass is a second call of the solver, with time running down; what goes back is $a$; reverse mode is
-# called inside the field, once for each evaluation. Here is such a pass, line by line. The column $|\hat z - z|$ is
-# the distance of the recovered state from the forward solve, and $a\, \delta z$ is for a nudge of all components by
-# one.
-
+# called inside the field, once for each evaluation. Here is such a pass, line by line, as the library writes it down.
+# Beside $a\, \delta z$, for a nudge of all components by one, and $a f$ with its integral stands what the jumps so far
+# add up to (*due*). The column $|\hat z - z|$ is the distance of the recovered state from the true one.
 
 # %%
-def trace(P, rtol=1e-5):
-    """Print a backward pass, step by step; return the last a, with all observations, and the column a dz."""
-    D, g, evaluations, column = P.size, P.loss_gradients(P.truth.zs), 0, []
-    there = solve_ivp(P.f, (P.ts[0], P.ts[-1]), P.z0, "DOP853", rtol=1e-12, atol=1e-13, dense_output=True).sol
-    z, a = P.truth.zs[-1], np.zeros(D)
+P = V()
+observed = P.field, P.z0, P.ts, P.theta, P.loss_gradients(P.truth.zs)
+passed = backward_trace(*observed, rtol=1e-5, atol=1e-8)
+print(passed)
 
-    def slopes(t, y):
-        return np.concatenate([P.f(t, y[:D]), -P.vjp(t, y[:D], y[D:])[1]])
-
-    def line(what, t, z, a):
-        nudged = P.flow_jacobian(P.ts[0], t, P.z0) @ np.ones(D) if t > P.ts[0] else np.ones(D)
-        column.append(a @ nudged)
-        off = np.linalg.norm(z - there(t))
-        print(f"{t:6.3f}  {what:12} {np.round(a, 3)!s:>20} {column[-1]:9.4f} {off:10.0e} {evaluations:8d}")
-
-    print(f"{'t':>6}  {'what':12} {'a':>20} {'a dz':>9} {'|z^ - z|':>10} {'f, VJP':>8}")
-    for i in range(len(P.ts) - 1, -1, -1):
-        a = a + g[i]
-        line(f"jump, g_{i}", P.ts[i], z, a)
-        if i:
-            steps = solve_ivp(slopes, P.ts[[i, i - 1]], np.concatenate([z, a]), rtol=rtol, atol=rtol / 1000)
-            for t, y in zip(steps.t[1:], steps.y.T[1:], strict=True):
-                evaluations += (steps.nfev - 2) // (len(steps.t) - 1)
-                line("step", t, y[:D], y[D:])
-            z, a = y[:D], y[D:]
-    return a, column
-
-
-a, column = trace(V())
-change = V().truth.z0 @ np.ones(2)  # forward sensitivity
-check_equal("jumps", column[-1], change, tolerance=1e-4)  # the tolerance of the pass, over some steps
-np.testing.assert_allclose(a, V().truth.z0, rtol=1e-4)
-assert np.sum(np.abs(np.diff(column)) > 1e-3) == 3  # the jumps, after the first line
+last, change = passed.rows[-1], P.truth.z0 @ np.ones(2)  # forward sensitivity
+check_equal("jumps", last.pairing, change, tolerance=1e-4)  # the tolerance of the pass, over some steps
+np.testing.assert_allclose(last.a, P.truth.z0, rtol=1e-4)
+assert np.sum(np.abs(np.diff([row.pairing for row in passed.rows])) > 1e-3) == 3  # the jumps, after the first line
 
 # %% [markdown]
 # Between two jumps the column $a\, \delta z$ stands still to the digits that the tolerance allows. This is what to
-# print when an adjoint of your own is in doubt.
-#
+# print when an adjoint of your own is in doubt: the same function takes any right side for $a'$, and any jump. A right
+# pass keeps to the staircase that is due. A broken one leaves it, between the jumps or at them.
+
+# %%
+z_end = P.truth.zs[-1]
+passes = {
+    form: backward_trace(*observed, adjoint=lambda t, z, a, theta, form=form: forms[form](P, t, z, a, z_end))
+    for form in forms
+}
+passes["half of each jump"] = backward_trace(*observed, jump=lambda a, g: a + 0.5 * g)
+_ = duality_figure(passes, num="08_staircases")
+for form, each in passes.items():
+    print(f"{form:34} drift of a dz {each.pairing_drift:.0e}, of H {each.energy_drift:.0e}")
+    assert (max(each.pairing_drift, each.energy_drift) < 1e-4) == (form == right)
+
+# %% [markdown]
 # ## What goes wrong, measured
 #
 # The drift of both quantities for the four forms on V, relative to their value at $t_1$, next to the error of
@@ -296,7 +287,7 @@ for finding in ledger.check(V(), ["k", "f4"]):
 #    $f = Az$, with a symmetric $A$?
 # 2. *Discrete.* Replace both solves by $N$ Euler steps. For which pair of loops is $a_n\, \delta z_n$ constant to
 #    rounding? (Chapter 10 has the answer.)
-# 3. *A drift that grows.* Print `trace` for `rtol=1e-2`. Which column shows it first?
+# 3. *A drift that grows.* Print `backward_trace` for `rtol=1e-2`. Which column shows it first?
 #
 # ## Further reading
 #

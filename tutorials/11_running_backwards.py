@@ -226,8 +226,9 @@ assert lost > 1e6
 assert off < 3e-6
 
 # %% [markdown]
-# The library predicts both before it runs backwards, if it is asked to: `watch=True` carries a few error vectors back
-# and weighs them. It must warn about `trap` and be silent here.
+# The library predicts both before it runs backwards, if it is asked to: `watch=True` carries the error back along the
+# true path, by the steps that `"backsolve"` will choose, and weighs it. It must warn about `trap` and be silent here.
+# (Afterwards the first of them is known for free: `returned_z0` of the result is $\hat z_0$.)
 
 # %%
 for f, parameters, cotangent in ((field, (1.0, 1.0, 25.0), at_end), (other, theta, bar)):
@@ -236,6 +237,8 @@ for f, parameters, cotangent in ((field, (1.0, 1.0, 25.0), at_end), (other, thet
         ne.gradients(f, start, [0, 1], parameters, cotangent, "backsolve", watch=True)
     print(f.name, "->", [str(each.message) for each in said] or "no warning")
     assert len(said) == (f is field)
+back = ne.gradients(other, start, [0, 1], theta, bar, "backsolve").returned_z0
+assert np.linalg.norm(back - start) > 1e6
 
 # %% [markdown]
 # ## Step 6 · Remedies, and what they cost
@@ -250,14 +253,14 @@ for f, parameters, cotangent in ((field, (1.0, 1.0, 25.0), at_end), (other, thet
 # None of them runs $z$ backwards for long. On `trap` with $\lambda = 25$:
 
 # %%
-print(f"{'':28} error of dL/dtheta   states kept   evaluations back")
+print(f"{'':28} error of dL/dtheta   states kept   bytes   evaluations back")
 for name, method, ts in (
     ("discrete", "discrete", [0, 1]), ("checkpointed", "checkpointed", [0, 1]),
     ("interpolated", "interpolated", [0, 1]), ("backsolve", "backsolve", [0, 1]),
     ("backsolve, 8 observations", "backsolve", np.linspace(0, 1, 9)),
 ):  # fmt: skip
     size, stats = error(25.0, method, ts)
-    print(f"{name:28} {size:12.0e} {stats.stored_states:16d} {stats.nfev_backward:15d}")
+    print(f"{name:28} {size:12.0e} {stats.stored_states:16d} {stats.stored_bytes:10d} {stats.nfev_backward:15d}")
     assert (size < 1e-5) == (name != "backsolve")
 
 # %% [markdown]

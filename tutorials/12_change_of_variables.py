@@ -113,13 +113,13 @@ def density_by_Phi(x, t, rtol=1e-9):
     return np.exp(log_normal(z0) + log_det_back)
 
 
-drawn = np.random.default_rng(0).normal(size=(100_000, 2))
+drawn = np.random.default_rng(0).normal(size=(30_000, 2))
 arrived = ne.odeint(field, drawn, [0, 1], theta, rtol=1e-3, atol=1e-4).zs[-1]
 x, cell = grid(8.0, 192)  # the borders of the region are borders of cells
 inside = (x[:, 0] > 1) & (x[:, 1] > 0)
 by_counting = np.mean((arrived[:, 0] > 1) & (arrived[:, 1] > 0))
-# Four standard errors of a share of 0.3 among 100 000 points, relative to it.
-check_equal("patch", density_by_Phi(x[inside], 1.0, 1e-5).sum() * cell, by_counting, tolerance=2e-2)
+# Four standard errors of a share of 0.3 among 30 000 points, relative to it.
+check_equal("patch", density_by_Phi(x[inside], 1.0, 1e-5).sum() * cell, by_counting, tolerance=4e-2)
 
 # %% [markdown]
 # ## The picture of the result
@@ -339,7 +339,7 @@ for P in problems:
 # %%
 for P in problems:
     z = P.flow(P.ts[0], t, P.z0)
-    score = central_difference(lambda x, P=P: log_p(P, t, x), z, levels=4).value
+    score = central_difference(lambda x, P=P: log_p(P, t, x), z, step=0.01, levels=3).value
     p, rate = np.exp(log_p(P, t, z)), P.divergence(t, z) + score @ P.f(t, z)
     quotients = [(np.exp(log_p(P, t + h, z)) - np.exp(log_p(P, t - h, z))) / (2 * h) for h in steps]
     check_order("i1", np.abs(np.array(quotients) + p * rate), expected=2)
@@ -551,7 +551,7 @@ for judged in verdict.claims:
 assert [judged.numbers for judged in verdict.claims] == [(), (24,), (34,)]
 
 # %% [markdown]
-# The minus is missing in stored copies of the paper, in (10), so the second of them has been programmed more than once.
+# The minus is missing in (10) of some copies of the paper, so the first of the two is more than a slip of the pen.
 #
 # **A layer that folds.** A flow of an ODE is invertible by itself: paths do not meet. A planar *layer* is invertible
 # only if $y \mapsto y + (u \cdot w) \tanh y$ is increasing, that is for $u \cdot w \ge -1$. Nothing in the formula of

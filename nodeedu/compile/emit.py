@@ -94,18 +94,21 @@ def _store(exploder, store):
 
 
 def _outer(exploder, c) -> tuple[Component, Component] | None:
-    """The vectors (u, v) if the component is u_i v_j of a sample."""
+    """The vectors (u, v) if the component is u_i v_j of a sample, or Σ_k u_ki v_kj of two blocks of rows."""
+    c = c.args[0] if c.kind == "sum" else c
     if c.kind != "elementwise" or c.op != "mul" or not all(a.kind == "load" and a.batched for a in c.args):
         return None
     found = {}
     for a in c.args:
         strides = a.memory.strides
-        if len(strides) != 2 or (strides[0] == 0) == (strides[1] == 0):
+        if len(strides) < 2 or (strides[0] == 0) == (strides[1] == 0) or 0 in strides[2:]:
             return None
         axis = int(strides[0] == 0)
-        vector = exploder.load(a.memory.array, a.memory.offset, (strides[axis],), (c.dims[axis],), True)
+        order = (*range(2, len(strides)), axis)
+        dims, steps = zip(*((c.dims[i], strides[i]) for i in order), strict=True)
+        vector = exploder.load(a.memory.array, a.memory.offset, steps, dims, True)
         vector.name = a.name
-        found[axis] = vector if exploder.is_whole(vector) else exploder.copy(vector)
+        found[axis] = exploder.whole(vector)
     return (found[0], found[1]) if len(found) == 2 else None
 
 

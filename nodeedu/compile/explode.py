@@ -213,19 +213,31 @@ class Exploder(Builder):
         return self.sum(y, dims[: len(kept)], dims[len(kept) :]) if lost else y
 
     def _matrix_vector(self, terms, kept, lost, length):
-        """A product component, if one term is a matrix of p and the other a vector of each sample."""
-        if len(terms) != 2 or len(kept) != 1 or len(lost) != 1:
+        """A product component, if one term is a matrix of p and the other a vector, or rows, of each sample."""
+        if len(terms) != 2 or len(lost) != 1 or terms[0][0].batched == terms[1][0].batched:
             return None
-        (matrix, own), (vector, other) = sorted(terms, key=lambda term: -len(term[1]))
-        if len(own) != 2 or other != lost or not vector.batched or not vector.dims:
+        (matrix, own), (vector, other) = sorted(terms, key=lambda term: term[0].batched)
+        row = [c for c in kept if c in own]
+        rest = [c for c in kept if c not in own]
+        if len(row) != 1 or len(own) != 2 or set(other) != {*rest, *lost} or not vector.dims:
             return None
-        rows, columns = length[kept[0]], length[lost[0]]
-        axes = ((own.index(kept[0]), 1), (own.index(lost[0]), 1))
+        rows, columns = length[row[0]], length[lost[0]]
+        axes = ((own.index(row[0]), 1), (own.index(lost[0]), 1))
         matrix = self.view(matrix, (0, 0), axes, (rows, columns))
         if matrix.kind != "load" or self.operand_offset(matrix) is None:
             return None
-        whole = vector.kind != "load" or self.is_whole(vector)
-        return self.new("product", (matrix, vector if whole else self.copy(vector)), dims=(rows,))
+        vector = self.whole(self._transposed(vector, other, rest + lost, length))
+        product = self.new("product", (matrix, vector), dims=[length[c] for c in rest + row])
+        return self._transposed(product, rest + row, kept, length)
+
+    def _transposed(self, x, letters, order, length):
+        """Read x with its axes in another order."""
+        axes = tuple((letters.index(c), 1) for c in order)
+        return self.view(x, (0,) * len(order), axes, tuple(length[c] for c in order))
+
+    def whole(self, vector: Component) -> Component:
+        """Return what lies in memory by itself and in order: the vector, or a copy."""
+        return vector if vector.kind != "load" or self.is_whole(vector) else self.copy(vector)
 
     def operand_offset(self, matrix: Component) -> int | None:
         """Offset in p of the (columns, rows) block that y = x @ block needs, or None."""
@@ -242,12 +254,12 @@ class Exploder(Builder):
     def is_whole(self, vector):
         """Whether a load reads all of its memory in order."""
         memory = vector.memory
-        if memory.offset != 0 or memory.strides != (1,):
+        if memory.offset != 0 or memory.strides != c_strides(vector.dims):
             return False
         if isinstance(memory.array, Component):
-            return memory.array.size == vector.dims[0]
+            return memory.array.size == vector.size
         shapes = {name: self.tape.nodes[self.tape.inputs[role]].shape for role, name in self.arguments.items()}
-        return memory.array not in BATCHED_SCALARS and int(np.prod(shapes[memory.array])) == vector.dims[0]
+        return memory.array not in BATCHED_SCALARS and int(np.prod(shapes[memory.array])) == vector.size
 
 
 def _entries(i):

@@ -131,10 +131,13 @@ class Renderer(Expressions):
 
     # Products over a tile
 
-    def _tile(self, x):
+    def _tile(self, x, length):
+        """The tile's rows of x; of a block, each of its rows of that length is one."""
         if x.kind == "load" and isinstance(x.memory.array, str):
-            return f"{x.memory.array}[b0:b0 + m]"
-        return f"{self.memory_name(x.memory.array if x.kind == 'load' else x)}[:m]"
+            text = f"{x.memory.array}[b0:b0 + m]"
+        else:
+            text = f"{self.memory_name(x.memory.array if x.kind == 'load' else x)}[:m]"
+        return text if x.size == length else f"{text}.reshape(m * {x.size // length}, {length})"
 
     def _product(self, c):
         matrix, vector = c.args
@@ -142,7 +145,7 @@ class Renderer(Expressions):
         offset = self.operand_offset(matrix)
         suffix = "" if offset == matrix.memory.offset else "_T"
         block = self.slice_of("p", offset, 1, rows * columns, (matrix.name or "matrix") + suffix)
-        return f"product({self._tile(vector)}, {block}.reshape({columns}, {rows}), {self.memory_name(c)}[:m])"
+        return f"product({self._tile(vector, columns)}, {block}.reshape({columns}, {rows}), {self._tile(c, rows)})"
 
     def _accumulate(self, s):
         u, v = s.outer
@@ -150,7 +153,7 @@ class Renderer(Expressions):
         self.scratch = max(self.scratch, rows * columns)
         block = self.slice_of(s.array, s.offset, 1, rows * columns, self.bar_name(s.offset))
         scratch = f"scratch[:{rows * columns}].reshape({rows}, {columns})"
-        return f"accumulate({self._tile(u)}, {self._tile(v)}, {scratch}, {block})"
+        return f"accumulate({self._tile(u, rows)}, {self._tile(v, columns)}, {scratch}, {block})"
 
     # Loops
 

@@ -9,18 +9,29 @@ from __future__ import annotations
 
 import dis
 import inspect
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from types import FunctionType
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 from numba import cuda
+from numba.core.errors import NumbaError
+from numba.cuda import cgutils, types
+from numba.cuda.cudadrv import nvvm
+from numba.cuda.cudadrv.driver import driver
+from numba.cuda.extending import intrinsic, overload
 from numba.cuda.simulator.kernel import FakeCUDAKernel
 
-__all__ = ["GPU", "SIMULATOR", "Target", "cuda", "rebind", "require", "unchanged"]
+__all__ = [
+    "GPU", "SIMULATOR", "Target", "cgutils", "cuda", "device_forms", "gpu_missing", "inlined", "intrinsic", "launch",
+    "overload", "rebind", "require", "types", "unchanged",
+]  # fmt: skip
 
 Function = Callable[..., Any]
+OLDEST = (7, 5)  # compute capability: the oldest that numba-cuda's compilers of today know
 
 
 def unchanged(value: Any) -> Any:
@@ -57,6 +68,10 @@ def _device_function(function: Function) -> Any:
     return cuda.jit(device=True)(function)
 
 
+def _inlined_function(function: Function) -> Any:
+    return cuda.jit(device=True, forceinline=True)(function)
+
+
 def _simulated_kernel(function: Function) -> Any:
     return FakeCUDAKernel(function, device=False)
 
@@ -70,12 +85,79 @@ GPU = Target(64, _device_function, unchanged, cuda.jit, unchanged)
 SIMULATOR = Target(4, unchanged, np.errstate(all="ignore"), _simulated_kernel, _attributes)
 
 
+def inlined(target: Target) -> Target:
+    """Return the target with all that it calls compiled into the caller: else a thread's arrays have addresses."""
+    return target if target.core is unchanged else replace(target, core=_inlined_function)
+
+
+@lru_cache
+def device_forms(target: Target) -> dict[str, Any]:
+    """Return what takes the place of functions that an emitted field calls by these names, in `rebind`.
+
+    CUDA has no form of some NumPy functions of one number. Its own tanh takes ten registers fewer than ours, which
+    divides; the simulator runs ours.
+    """
+    if target.core is unchanged:
+        return {}
+
+    def power(x: Any, y: Any) -> Any:
+        return x**y
+
+    def sign(x: Any) -> Any:
+        return math.copysign(1, x) * (x != 0) if x == x else x
+
+    numpy = ModuleType("numpy_of_kernels")
+    vars(numpy).update(vars(np) | {"copysign": math.copysign, "abs": abs, "power": target.core(power)})
+    names = {"abs": abs, "sqrt": math.sqrt, "tanh": math.tanh, "sign": target.core(sign), "np": numpy}
+    return names
+
+
 def require(target: Target) -> None:
-    """Raise RuntimeError if a GPU is asked for and there is none."""
-    if target is GPU and not cuda.is_available():
+    """Raise RuntimeError if a GPU is asked for and there is none that can be used; the message says what is missing."""
+    if target is not GPU:
+        return
+    missing = gpu_missing()
+    if missing:
         raise RuntimeError(
-            "target: got GPU, but Numba finds no CUDA device; target=SIMULATOR runs the same kernel, as plain Python"
+            f"target: got GPU, but {missing}; target=SIMULATOR, or NODEEDU_CUDA_SIMULATOR=1 for backend='cuda', runs "
+            "the same kernels as plain Python"
         )
+
+
+def gpu_missing() -> str:
+    """Say why no kernel can run on a GPU here: no driver, no device, an old one, or no compiler; or return ""."""
+    if not cuda.is_available():
+        error = getattr(driver, "initialization_error", None)
+        return f"Numba finds no CUDA device: {' '.join(str(error or 'the driver reports none').split())}"
+    capability = tuple(cuda.get_current_device().compute_capability)
+    if capability < OLDEST:
+        return (
+            f"the device has compute capability {capability[0]}.{capability[1]}, and the kernels need "
+            f"{OLDEST[0]}.{OLDEST[1]} or newer"
+        )
+    try:
+        nvvm.NVVM()
+    except Exception as error:  # of many types: what is missing may be a library, a symbol or a version
+        return f"the compiler of the CUDA toolkit is missing ({error}): pip install 'nodeedu[cuda]'"
+    return ""
+
+
+def launch(kernel: Any, blocks: int, threads: int, argument: Any) -> None:
+    """Launch a kernel on an argument, and name the field if it is what the compiler has no device form of.
+
+    Raises
+    ------
+    ValueError
+        If the field cannot be compiled for the device.
+    """
+    try:
+        kernel[blocks, threads](argument)
+    except (NumbaError, KeyError, NotImplementedError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"field: it does not compile for the device: {first}; write what it computes in other functions, or take "
+            "backend='cpu'"
+        ) from error
 
 
 def rebind(function: Function, decorate: Callable[[Function], Any], **others: Any) -> Any:

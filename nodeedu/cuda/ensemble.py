@@ -1,42 +1,43 @@
-"""An ensemble of trajectories: each CUDA thread solves one of them, with its own steps.
+"""An ensemble of trajectories: each CUDA thread solves one of them, with its own steps (thread.py).
 
-The kernel runs the CPU's driver, `nodeedu.solvers.integrate`, and all that it calls, from the same source. Two things
-differ:
-
-    lanes       the CPU advances all lanes in one call of the driver; a thread calls it for one lane
-    memory      the rows of a lane (state, slopes, tolerances) and its scratch lie in local arrays of the thread
-
-What is computed for a lane does not depend on its neighbours. In float64, Numba's simulator therefore gives the CPU's
-results to the last bit. (In float32 it rounds more often: NumPy's float32 numbers stay float32 beside a Python float.)
-A GPU fuses multiply-adds and has a `pow` of its own: there the results agree to rounding.
+The threads run the CPU's functions from the same source. What is computed for a sample does not depend on its
+neighbours. In float64, Numba's simulator therefore gives the CPU's results to the last bit. (In float32 the controller
+computes in float32, too, where the CPU has float64.) A GPU fuses multiply-adds and has a `pow` of its own: there the
+results agree to rounding.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from nodeedu import tableaus
-from nodeedu.compile.kernels import DONE
-from nodeedu.cuda.device import GPU, Function, Target, cuda, rebind, require, unchanged
-from nodeedu.solvers.arguments import Inputs, check_inputs, check_options
-from nodeedu.solvers.integrate import integrate
-from nodeedu.solvers.lanes import LANE, Adjoint, Control, Records
-from nodeedu.solvers.runge_kutta import ATOL, Method, Y, as_method
+from nodeedu.cuda.device import GPU, Target, launch, require
+from nodeedu.cuda.limits import require_fit, require_room
+from nodeedu.cuda.mlp_choice import solver_of
+from nodeedu.cuda.thread import COUNTS, Forward, Sizes, Trail, forward_kernel
+from nodeedu.cuda.thread_steps import Choices, Rule
+from nodeedu.solvers.arguments import Inputs, Options, check_inputs, check_options
+from nodeedu.solvers.lanes import make_samples
+from nodeedu.solvers.norms import NORMS
+from nodeedu.solvers.runge_kutta import Method, as_method
 from nodeedu.solvers.solution import Stats, make_stats
-from nodeedu.solvers.solve import require_success, run
-from nodeedu.solvers.systems import FIELD, Problem
-from nodeedu.solvers.threads import in_chunks
+from nodeedu.solvers.solve import make_control, require_success, solve
+from nodeedu.solvers.status import SUCCESS
+from nodeedu.solvers.step_control import beyond_jumps
+
+__all__ = [
+    "Ensemble", "fill", "make_atol", "make_choices", "make_launch", "make_rule", "odeint_ensemble", "solve_ensemble",
+]  # fmt: skip
 
 Array = np.ndarray
-
-LOCAL_LANE = np.dtype((np.record, LANE))  # its fields are attributes in NumPy too, which is what the simulator uses
+MOST_STEPS = 2**30  # counters of a thread have 32 bits
 
 
 @dataclass(frozen=True)
@@ -58,24 +59,6 @@ class Ensemble:
     stats: Stats
 
 
-class Arguments(NamedTuple):
-    """What a kernel is given: the arguments of `integrate` for all lanes, without its scratch.
-
-    One tuple: the simulator passes on the arrays in it as they are. Its own kind of array knows no arrays of records.
-    """
-
-    problem: Problem  # with p (B, Q), or (1, Q) for all
-    method: Method
-    control: Control
-    ts: Array
-    x: Array
-    lanes: Array
-    samples: Array
-    outputs: Array
-    records: Records
-    adjoint: Adjoint
-
-
 def odeint_ensemble(
     field: Any,
     z0: ArrayLike,
@@ -83,6 +66,7 @@ def odeint_ensemble(
     thetas: Sequence[Any],
     method: str = "dopri5",
     target: Target = GPU,
+    kernel: str = "thread",
     **options: Any,
 ) -> Ensemble:
     """Solve ``dz/dt = f(t, z, theta_b)``, z(ts[0]) = z0_b, for B samples, each with its own parameters and steps.
@@ -101,6 +85,9 @@ def odeint_ensemble(
         One of ``ne.tableaus.names()``.
     target : Target
         `GPU`, or `SIMULATOR` to run the kernel as plain Python.
+    kernel : {"thread", "warp", "tile"}
+        What solves a sample: a thread; a warp, which shares out the hidden units of a perceptron with one hidden layer;
+        a block, for a tile of samples of a wide one.
     **options
         Others of `odeint`: rtol, atol, step_size, first_step, max_step, min_step, max_steps, controller, jump_ts, and
         norm ("rms" or "max").
@@ -117,18 +104,107 @@ def odeint_ensemble(
     require(target)
     inputs, p = _check_ensemble(field, z0, ts, thetas)
     checked = check_options(method, shape=field.shape, **options)
-    if checked.tableau is None:
-        raise ValueError(f"method: got {method!r}, expected an explicit one: {', '.join(tableaus.names())}")
-    if not isinstance(checked.norm, str):
-        raise ValueError(f"norm: got {checked.norm.function!r}, expected 'rms' or 'max': a kernel cannot call Python")
-    real = inputs.z0.dtype
-    problem = Problem(FIELD, 0, p, np.empty((0, 0), real), np.empty(0, real))
-    tableau = as_method(checked.tableau, real, not checked.fixed)
-    launch = _launcher(field.kernel("f", real), target)
-    solve = rebind(run, unchanged, integrate=launch, in_chunks=_one_by_one)
-    zs, counters, _ = solve(problem, tableau, checked, inputs.ts, inputs.z0[None])
-    require_success(counters, checked, batched=True)
-    return Ensemble(zs.reshape(len(zs), *inputs.state_shape), inputs.times, make_stats(counters, True, "cuda"))
+    outputs, samples = solver_of(kernel)(inputs, p, checked, target)
+    require_success(samples, checked, batched=True)
+    return Ensemble(outputs.reshape(len(outputs), *inputs.state_shape), inputs.times, make_stats(samples, True, "cuda"))
+
+
+def solve_ensemble(inputs: Inputs, p: Array, options: Options, target: Target) -> tuple[Array, Array]:
+    """Solve on the target; return outputs (T, B, D), nan after the end of a sample that failed, and counters (B,).
+
+    Parameters
+    ----------
+    inputs, options : Inputs, Options
+        Checked; the parameters of inputs are those of the first sample.
+    p : array (1, Q) or (B, Q)
+        Packed parameters.
+    target : Target
+        Where the kernel runs.
+    """
+    require_fit(inputs, options)
+    samples = make_samples(len(inputs.z0))
+    samples["t"] = inputs.ts[:, 0]
+    if inputs.ts.shape[1] == 1:
+        return inputs.z0[None].copy(), samples
+    kernel, blocks, given = make_launch(inputs, p, options, target)
+    given.counts[:, 3] = 1 + (given.ends[:, 1] == 0)  # the kernel counts only if steps have first slopes of their own
+    require_room(given, len(inputs.z0), target)
+    launch(kernel, blocks, target.threads, given)
+    method = as_method(options.tableau, inputs.z0.dtype, not options.fixed)
+    fill(samples, given, method, counted=not method.fsal or bool(options.jump_ts))
+    failed = np.flatnonzero(samples["status"] != SUCCESS)[:1]
+    for b in failed:  # what else there is to say of it, the CPU finds out
+        again = solve(_one(inputs, p, b), options)._samples
+        samples["component"][b] = again["component"][0]
+    return np.ascontiguousarray(given.outputs.swapaxes(0, 1)), samples
+
+
+def make_launch(
+    inputs: Inputs, p: Array, options: Options, target: Target, trail: Trail | None = None
+) -> tuple[Any, int, Forward]:
+    """Return the kernel, the number of blocks and the argument that solve an ensemble, and keep its steps if wanted."""
+    real, field, (n, size) = inputs.z0.dtype, inputs.field, inputs.z0.shape
+    rule, f = make_rule(options, inputs.own_times, len(p) > 1), field.kernel("f", real)
+    sizes = Sizes(size, field.n_packed, f.work_size)
+    kernel = _kernel(f.function, sizes, rule, real, target, trail is not None)
+    outputs = np.full((n, inputs.ts.shape[1], size), math.nan, real)
+    outputs[:, 0] = inputs.z0
+    ends = np.zeros((n, 2), real)
+    ends[:, 1] = options.first_step
+    if options.jump_ts:
+        ends[:, 0] = beyond_jumps(*np.broadcast_to(inputs.ts, (n, inputs.ts.shape[1])).T[[0, -1]], options.jump_ts)
+    given = Forward(
+        make_choices(options, real), p, inputs.ts.astype(real), make_atol(options, real),
+        outputs, ends, np.zeros((n, len(COUNTS)), np.int32), trail or _no_trail(real),
+    )  # fmt: skip
+    return kernel, math.ceil(n / target.threads), given
+
+
+def make_rule(options: Options, own_times: bool, own_theta: bool) -> Rule:
+    """Collect what a kernel is compiled for."""
+    control = make_control(options, False)
+    return Rule(
+        options.method, options.fixed, control.exponent, (control.beta1, control.beta2, control.beta3),
+        int(NORMS[options.norm]), options.min_step, options.max_step, options.jump_ts, own_times, own_theta,
+        own_atol=isinstance(options.atol, np.ndarray),
+    )  # fmt: skip
+
+
+def make_choices(options: Options, real: np.dtype) -> Choices:
+    """Collect what a kernel is given of the options."""
+    return Choices(real.type(options.rtol), real.type(options.step_size), np.int32(min(options.max_steps, MOST_STEPS)))
+
+
+def make_atol(options: Options, real: np.dtype) -> Any:
+    """Return the absolute tolerance: a number, or an array (D,)."""
+    return options.atol.astype(real) if isinstance(options.atol, np.ndarray) else real.type(options.atol)
+
+
+@lru_cache(maxsize=32)
+def _kernel(f: Any, sizes: Sizes, rule: Rule, real: np.dtype, target: Target, keeps: bool) -> Any:
+    method = as_method(tableaus.get(rule.method), real, not rule.fixed)
+    return target.kernel(forward_kernel(f, sizes, rule, method, real, target, keeps))
+
+
+def _no_trail(real: np.dtype) -> Trail:
+    return Trail(np.zeros(0, np.int64), np.zeros((0, 4), real), np.zeros((0, 1), real))
+
+
+def fill(samples: Array, given: Any, method: Method, counted: bool) -> None:
+    """Set the counters of samples (B,) of SAMPLE from those of a kernel, which may not have counted evaluations."""
+    status, accepted, rejected, initial, nfev = given.counts.T.astype(np.int64)
+    stages = len(method.b)
+    samples["t"], samples["h"] = given.ends.T
+    samples["status"], samples["f_initial"] = status, initial
+    samples["accepted"], samples["rejected"] = accepted, rejected
+    samples["nfev"] = nfev if counted else initial + (accepted + rejected) * (stages - 1)
+    samples["f_rejected"] = rejected * (stages - 1)
+
+
+def _one(inputs: Inputs, p: Array, b: int) -> Inputs:
+    """Return the problem of one sample."""
+    ts = inputs.ts[b : b + 1] if inputs.own_times else inputs.ts
+    return Inputs(inputs.field, inputs.z0[b : b + 1], ts, p[b if len(p) > 1 else 0], True, inputs.own_times)
 
 
 def _check_ensemble(field: Any, z0: ArrayLike, ts: ArrayLike, thetas: Sequence[Any]) -> tuple[Inputs, Array]:
@@ -144,85 +220,3 @@ def _check_ensemble(field: Any, z0: ArrayLike, ts: ArrayLike, thetas: Sequence[A
         raise ValueError(f"thetas: got {len(thetas)} for {len(inputs.z0)} samples, expected as many, or one for all")
     state, times = inputs.z0[0].reshape(field.shape), inputs.ts[0]
     return inputs, np.stack([check_inputs(field, state, times, theta).p for theta in thetas])
-
-
-def _launcher(f: Any, target: Target) -> Callable[..., int]:
-    """Return what takes the place of `integrate` on the host: it solves all lanes on the target."""
-
-    def launch(
-        n: int, problem: Any, method: Any, control: Any, ts: Any, x: Any, flat: Any, t: Any, lanes: Any, samples: Any,
-        outputs: Any, records: Any, adjoint: Any,
-    ) -> int:  # fmt: skip
-        kernel = trajectory_kernel(f.function, x.shape[0], x.shape[3], f.work_size, x.dtype, target)
-        lanes, samples = target.records(lanes), target.records(samples)
-        arguments = Arguments(problem, method, control, ts, x, lanes, samples, outputs, records, adjoint)
-        kernel[math.ceil(n / target.threads), target.threads](arguments)
-        return 0  # none still runs
-
-    return launch
-
-
-@lru_cache(maxsize=32)
-def trajectory_kernel(f: Any, rows: int, size: int, work_size: int, dtype: Any, target: Target) -> Any:
-    """Make the kernel for a vector field and the sizes of local arrays, which a compiler must know.
-
-    Parameters
-    ----------
-    f : callable
-        The array function of the field; scalar loops, as everything that a thread runs.
-    rows, size : int
-        Of the array x of runge_kutta.py, which holds ``rows`` states of ``size`` components.
-    work_size : int
-        Words of workspace of f.
-    dtype : dtype
-        Of the state.
-    target : Target
-        Where the kernel runs.
-    """
-    real, words = dtype.type, max(work_size, 1)  # a local array cannot be empty
-    f = target.driver(rebind(f, target.core))
-
-    def evaluate(problem: Any, n: Any, t: Any, y: Any, dy: Any) -> int:
-        f(t[:n], y[0, :n], problem.p, dy[0, :n], problem.work)
-        return DONE
-
-    # The field is called by name, where the CPU calls its address. No system is solved that needs another kernel.
-    others: dict[str, Function] = {"evaluate": evaluate, "call_vjp_theta": _no_kernel, "call_norm": _no_norm}
-    drive = target.driver(rebind(integrate, target.core, **{name: target.core(each) for name, each in others.items()}))
-
-    def solve_trajectory(given: Any) -> None:
-        i = cuda.grid(1)
-        if i >= given.lanes.shape[0]:
-            return
-        flat, t = cuda.local.array((rows, size), real), cuda.local.array((rows, 1), np.float64)
-        lanes, work = cuda.local.array(1, LOCAL_LANE), cuda.local.array(words, real)
-        x = flat[:, None, None, :]  # (rows, M, B, D) with one block and one lane
-        lanes[0] = given.lanes[i]
-        for d in range(size):
-            flat[Y, d] = given.x[Y, 0, i, d]
-            flat[ATOL, d] = given.x[ATOL, 0, i, d]
-        p = given.problem.p[i if given.problem.p.shape[0] > 1 else 0]
-        problem = Problem(FIELD, 0, p, given.problem.p_dots, work)
-        n = 1
-        while n > 0:
-            n = drive(
-                n, problem, given.method, given.control, given.ts, x, flat, t, lanes, given.samples, given.outputs,
-                given.records, given.adjoint,
-            )  # fmt: skip
-
-    return target.kernel(solve_trajectory)
-
-
-def _one_by_one(work: Callable[..., Any], count: int, size: int, parallel: bool) -> list[Any]:
-    """Launch one kernel after the other: a device is shared by all threads."""
-    return in_chunks(work, count, size, parallel=False)
-
-
-def _no_kernel(callee: Any, rows: Any, t: Any, z: Any, a: Any, p: Any, p_bar: Any, work: Any) -> int:
-    """Stand for the kernel of a system that is not solved here."""
-    return 0
-
-
-def _no_norm(callee: Any, t: Any, row: Any) -> float:
-    """Stand for the user's own norm."""
-    return -1.0

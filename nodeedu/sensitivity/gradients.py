@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nodeedu.sensitivity.backends import require_backend, use
 from nodeedu.sensitivity.backsolve import backsolve, check_backsolve
 from nodeedu.sensitivity.checkpointed import check_slots, checkpointed
 from nodeedu.sensitivity.discrete import discrete
@@ -53,6 +54,7 @@ def gradients(
     reset: bool = True,
     seminorm: bool = True,
     watch: bool = False,
+    backend: str = "cpu",
 ) -> Gradients:
     """Compute the gradients of a loss L(z(t_0), ..., z(t_N)) with respect to z0, theta and ts.
 
@@ -93,6 +95,8 @@ def gradients(
     watch : bool
         Whether to predict if "backsolve" will find its way back, and warn if not (`predict_backsolve`): it costs more
         than the gradient.
+    backend : {"cpu", "cuda"}
+        See `odeint`; "cuda" has the methods "discrete" and "backsolve".
 
     Returns
     -------
@@ -113,6 +117,9 @@ def gradients(
         raise TypeError(
             f"field: got {field!r}, which has no derivatives; make a field of it with ne.vector_field(f, z0, theta)"
         )
+    if backend != "cpu":
+        require_backend(backend, slots=slots is not None, reset=not reset, seminorm=not seminorm, watch=watch)
+        elsewhere = use(backend, z0=z0, ts=ts, theta=theta, zs_bar=zs_bar)
     if solution is not None:
         inputs, options = solution._inputs, solution._options
         _require_same(field, z0, ts, theta, inputs)
@@ -128,6 +135,8 @@ def gradients(
     check_backsolve(reset, seminorm, method, options)
     check_watch(watch, method, reset)
     bar = check_cotangents(zs_bar, inputs)
+    if backend != "cpu":
+        return elsewhere.gradients(inputs, options, bar, method, solution)
     if method == "forward":
         zs, a, p_bar, counts = forward(inputs, options, bar)
         carried = Kept(0, len(a) * a.shape[1] * (a.shape[1] + field.n_params) * a.itemsize)

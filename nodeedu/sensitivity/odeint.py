@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
+from nodeedu.sensitivity.backends import require_backend, use
 from nodeedu.sensitivity.tensors import holds_tensors, solve_on_tensors, values
 from nodeedu.solvers.arguments import check_inputs, check_options
 from nodeedu.solvers.events.solve import solve_with_events
@@ -34,6 +35,7 @@ def odeint(
     jump_ts: ArrayLike | None = None,
     min_step: float = 0.0,
     events: Callable[[float, NDArray[Any]], float] | Sequence[Callable[[float, NDArray[Any]], float]] | None = None,
+    backend: str = "cpu",
 ) -> Solution:
     """Solve ``dz/dt = f(t, z, theta)``, z(ts[0]) = z0, for the states at the times ts; each sample has its own steps.
 
@@ -91,6 +93,9 @@ def odeint(
 
         With events, methods are explicit Runge-Kutta methods, and all accepted steps are kept; `event_gradients` takes
         the gradient.
+    backend : {"cpu", "cuda"}
+        Where: "cuda" solves each sample in a thread of a GPU. Methods are explicit Runge-Kutta methods, states are
+        small and layers narrow, and in float32 the times are float32, too.
 
     Returns
     -------
@@ -107,6 +112,9 @@ def odeint(
         pile up. ``error.diagnosis`` says why and what to change, as ``sol.diagnosis`` does of a solve that struggled.
     """
     on_tensors = holds_tensors(z0, ts, theta)
+    if backend != "cpu":
+        require_backend(backend, events=events is not None, Tensors=on_tensors, record=record)
+        elsewhere = use(backend, z0=z0, ts=ts, theta=theta)
     inputs = check_inputs(field, *map(values, (z0, ts, theta))) if on_tensors else check_inputs(field, z0, ts, theta)
     options = check_options(
         method, rtol, atol, step_size, first_step, max_step, max_steps, controller, inputs.field.shape,
@@ -120,6 +128,8 @@ def odeint(
         return solution
     if on_tensors:
         return solve_on_tensors(inputs, options, z0, ts, theta, gradient)
+    if backend != "cpu":
+        return elsewhere.odeint(inputs, options)
     solution = solve(inputs, options, record=record, dense=record)
     require_success(solution._samples, options, inputs.batched, diagnose=solution.diagnose)
     return solution

@@ -26,20 +26,9 @@ import numpy as np
 from nodeedu import tableaus
 from nodeedu.sensitivity.backsolve import theta_quadrature
 from nodeedu.sensitivity.lookup import Path, solved, states_of, with_path
-from nodeedu.solvers.lanes import Control
-from nodeedu.solvers.norms import OwnNorm
-from nodeedu.solvers.runge_kutta import Method, as_method
+from nodeedu.sensitivity.step_rules import StepRules
 from nodeedu.solvers.solution import Solution
-from nodeedu.solvers.solve import make_control, require_success
-from nodeedu.solvers.step_control import (
-    SMALLEST_OLD_RATIO,
-    clipped_step,
-    equal_step,
-    fixed_step_count,
-    nudge,
-    smallest_step,
-    step_factor,
-)
+from nodeedu.solvers.solve import require_success
 
 Array = np.ndarray
 
@@ -79,10 +68,10 @@ def _true_path(solution: Solution) -> Solution:
     """
     inputs, options = solution._inputs, solution._options
     rtol = max(FINER * options.rtol, FINEST[inputs.z0.dtype.itemsize])
-    for share in (DECAYED, FINER):
+    for share, most in ((DECAYED, MANY), (FINER, max(MANY, options.max_steps))):
         finer = replace(
             options, method="dop853", tableau=tableaus.get("dop853"), fixed=False, step_size=math.inf, first_step=0.0,
-            rtol=rtol, atol=share * options.atol, min_step=0.0, max_steps=max(options.max_steps, MANY),
+            rtol=rtol, atol=share * options.atol, min_step=0.0, max_steps=most,
         )  # fmt: skip
         true = with_path(None, inputs, finer)
         if not true._samples["status"].any():
@@ -95,17 +84,14 @@ class _Retrace:
     """The way back of one sample."""
 
     def __init__(self, solution: Solution, path: Path, b: int) -> None:
-        inputs, self.options, self.path, self.b = solution._inputs, solution._options, path, b
-        dtype = inputs.z0.dtype
-        self.ts, self.p = inputs.ts[b if len(inputs.ts) > 1 else 0], inputs.p
-        self.method: Method = as_method(self.options.tableau, dtype, False)
-        self.control: Control = make_control(replace(self.options, norm="rms"), True)
-        self.nodes = theta_quadrature(self.options.tableau, dtype)
+        inputs, options, dtype = solution._inputs, solution._options, solution._inputs.z0.dtype
+        self.path, self.b, self.p = path, b, inputs.p
+        self.ts = inputs.ts[b if len(inputs.ts) > 1 else 0]
+        self.rules = StepRules(options, dtype, float(options.first_step or solution._samples["h"][b]))
+        self.order, self.nodes = options.tableau.order, theta_quadrature(options.tableau, dtype)
         kernels = {kind: inputs.field.kernel(kind, dtype) for kind in ("jvp", "vjp_z", "vjp_theta")}
         self.work = np.empty(max(kernel.work_size for kernel in kernels.values()), dtype)
         self.kernels, self.still = {kind: kernel.function for kind, kernel in kernels.items()}, np.zeros_like(inputs.p)
-        self.h = float(self.options.first_step or solution._samples["h"][b])
-        self.old_ratios, self.rejected, self.trials = (1.0, 1.0), False, 0
         self.delta, self.a = np.zeros((2, TANGENTS, inputs.z0.shape[1]), dtype)
         self.p_bars = np.zeros((2, inputs.field.n_params), dtype)
 
@@ -127,66 +113,46 @@ class _Retrace:
         gradient = off_by / max(np.linalg.norm(exact), tiny) if off_by else 0.0
         return tuple(np.nan_to_num([state, gradient, growth], nan=np.inf).tolist())
 
-    def _over_interval(self, start: float, stop: float) -> bool:
+    def _over_interval(self, start: float, end: float) -> bool:
         """Go back over an interval; return whether it was possible."""
-        lands = [jump for jump in self.control.jumps if min(start, stop) < jump < max(start, stop)]
-        for end in [*(lands if stop > start else reversed(lands)), stop]:
-            t, made = start, 0.0
-            count = fixed_step_count.py_func(start, end, self.control.step_size)
-            while t != end:
-                if self.control.fixed:
-                    h, t1 = equal_step.py_func(start, end, count, made)
-                else:
-                    h, t1 = clipped_step.py_func(t, end, min(self.h, self.control.max_step))
-                made += 1.0
-                t = self._try(t, h, t1)
-                if math.isnan(t):
+        for stop in self.rules.stops(start, end):
+            t, made = start, 0
+            while t != stop:
+                h, t1 = self.rules.aim(t, start, stop, made)
+                if self._try(t, h, t1):
+                    t, made = t1, made + 1
+                elif self.rules.is_stuck(t):
                     return False
-            start = end
+                if not np.isfinite(self.a).all():
+                    return False
+            start = stop
         return True
 
-    def _try(self, t: float, h: float, t1: float) -> float:
-        """Try a step back; return where it has led: to t1, to t if it was rejected, or nan if there is no way on."""
+    def _try(self, t: float, h: float, t1: float) -> bool:
+        """Try a step back; return whether it was accepted."""
         z = states_of(self.path, self.b, np.array([t]))[0]
         step = self._step(t, h, t1, z, self.delta, self.a)
-        self.trials += 1
-        if not self._accepted(abs(h), step.ratio):
-            return t if self.h > smallest_step.py_func(t) and self.trials < self.options.max_steps else math.nan
+        if not self.rules.accepts(t, abs(h), step.ratio):
+            return False
         half = self._step(t, 0.5 * h, t + 0.5 * h, z, self.delta[:0], self.a[:1])
         fine = self._step(t + 0.5 * h, 0.5 * h, t1, half.z, self.delta[:0], half.a)
-        share = 1.0 / (2.0**self.options.tableau.order - 1.0)
+        share = 1.0 / (2.0**self.order - 1.0)
         residual = step.z - fine.z - share * (fine.z - step.z)
         self.delta, self.a = step.tangents, step.a
         self.delta[0] += residual
         self.a[:1] = fine.a + share * (fine.a - step.a[:1])
         self.p_bars[:1] += half.p_bars + fine.p_bars
         self.p_bars[1:] += step.p_bars[1:]
-        return t1 if np.isfinite(self.a).all() else math.nan
-
-    def _accepted(self, size: float, ratio: float) -> bool:
-        """Judge a trial step and choose the size of the next, as `judge` of integrate.py does."""
-        control = self.control
-        if control.fixed:
-            return True
-        factor = step_factor.py_func(
-            ratio, *self.old_ratios, self.rejected, control.exponent, control.beta1, control.beta2, control.beta3
-        )
-        self.rejected = not ratio <= 1.0
-        if not self.rejected:
-            self.old_ratios = max(ratio, SMALLEST_OLD_RATIO), self.old_ratios[0]
-            self.h = max(self.h, size * factor) if size < self.h else size * factor
-            return True
-        self.h = size * factor
-        return False
+        return True
 
     def _step(self, t: float, h: float, t1: float, z: Array, delta: Array, a: Array) -> Step:
         """Make a step of signed size h from z (D,), with tangents (m, D) and adjoints (n, D)."""
-        method, stages = self.method, len(self.method.b)
+        method, stages = self.rules.method, len(self.rules.method.b)
         slopes, unused = np.empty((stages, 1, len(z)), z.dtype), np.empty((max(len(delta), 1), len(z)), z.dtype)
         pushed, pulled = np.empty((stages, *delta.shape), z.dtype), np.empty((stages, *a.shape), z.dtype)
         for q, c in enumerate(method.c):
             weights = h * method.A[q, :q]
-            time = self._time(t, h, t1, c)
+            time = self.rules.time(t, h, t1, c)
             state, tangents, rows = _moved(weights, q, (z[None], slopes), (delta, pushed), (a, -pulled))
             states = _beside(state, tangents, len(a))
             dz = np.empty_like(states)
@@ -200,7 +166,7 @@ class _Retrace:
         new = _moved(h * method.b, stages, (z[None], slopes), (delta, pushed), (a, -pulled))
         errors = _moved(h * method.e, stages, (0.0 * z[None], slopes), (0.0 * delta, pushed), (0.0 * a, -pulled))
         seen = [each[0][0] + (each[1][0] if len(delta) else 0.0) for each in ((z[None], delta), new, errors)]
-        ratio = max(self._norm(seen[2], seen[0], seen[1]), self._norm(errors[2][0], a[0], new[2][0]))
+        ratio = max(self.rules.norm(seen[2], seen[0], seen[1]), self.rules.norm(errors[2][0], a[0], new[2][0]))
         p_bars = self._theta(t, h, t1, (z[None], slopes), (delta, pushed), (a, -pulled))
         return Step(new[0][0], new[1], new[2], p_bars, ratio)
 
@@ -211,25 +177,12 @@ class _Retrace:
         for row in weights:
             state, tangents, rows = _moved(h * row, len(row), *blocks)
             found.append((_beside(state, tangents, len(rows)), rows))
-        times = np.array([self._time(t, h, t1, node) for node in nodes])
+        times = np.array([self.rules.time(t, h, t1, node) for node in nodes])
         for j in range(len(p_bars)):
             states, rows = (np.ascontiguousarray([each[k][j] for each in found]) for k in (0, 1))
             rows = (-h * omega[:, None] * rows).astype(states.dtype)
             self.kernels["vjp_theta"](times, states, rows, self.p, p_bars[j], self.work)
         return p_bars
-
-    def _time(self, t: float, h: float, t1: float, c: float) -> float:
-        """Return the time of a stage; at a jump, the first and the last keep to their own side of it."""
-        if c == 1.0:
-            return t1 - (nudge.py_func(t1, h) if t1 in self.options.jump_ts else 0.0)
-        return t + c * h + (nudge.py_func(t, h) if c == 0.0 and t in self.options.jump_ts else 0.0)
-
-    def _norm(self, error: Array, old: Array, new: Array) -> float:
-        scaled = error / (self.options.atol + self.options.rtol * np.maximum(abs(old), abs(new)))
-        scaled = np.where(error == 0.0, 0.0 * new, scaled)
-        if isinstance(self.options.norm, OwnNorm):
-            return float(self.options.norm.function(scaled.reshape(self.options.norm.shape)))
-        return float(abs(scaled).max() if self.options.norm == "max" else np.sqrt(np.mean(scaled**2)))
 
 
 def _moved(weights: Array, count: int, *blocks: tuple[Array, Array]) -> list[Array]:

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from bent_field import BENT
+from bent_field import THETA as BENT_THETA
 from scipy.linalg import expm
 
 from nodeedu import flows, vector_field
@@ -46,6 +48,15 @@ def test_the_gradient_of_the_nll_equals_differences(trace, gradient):
     expected = central_difference(lambda theta: -np.mean(flow.log_prob(X, theta, noise)), THETA, step=0.1, levels=4)
     assert value == pytest.approx(-np.mean(flow.log_prob(X, THETA, noise)), rel=1e-14)
     assert relative_error(got, expected.value) < 1e-7  # differences: the solver's 1e-11 over a step of 0.01
+
+
+def test_the_score_equals_differences_of_the_log_density():
+    """Along the path it solves s' = -s J - grad tr J, which takes the second derivatives of a field that bends."""
+    for trace, noise in (("exact", None), ("hutchinson", flows.rademacher((1, 2), 0))):
+        flow = flows.CNF(BENT, 1.0, 0.2, trace=trace, **TIGHT)
+        expected = central_difference(lambda x, flow=flow, noise=noise: flow.log_prob(x, BENT_THETA, noise)[0], X[:1])
+        got = flow.score(X[:1], BENT_THETA, noise)
+        assert relative_error(got, expected.value) < 1e-7  # differences: the solver's 1e-11 over a step of 1e-3
 
 
 def test_pull_undoes_push():

@@ -86,6 +86,18 @@ def test_gradients_of_radau5_are_the_true_ones(problem):
     assert relative_error(both(g), true_gradient(problem)) < 1e-7  # some hundred tolerances, for outputs inside steps
 
 
+@pytest.mark.parametrize(("solver", "options"), [("radau5", {"rtol": 1e-9, "atol": 1e-11}), ("gauss_legendre4", {})])
+def test_the_times_have_their_gradients_too(truth, problem, solver, options):
+    """In sum what a shift of the clock does, ``z(t; t0 + s)`` of the field at t + s: forward sensitivity of another kind."""
+    options = options or {"step_size": 0.01}
+    g = ne.gradients(
+        problem.field, problem.z0, problem.ts, problem.theta, loss_gradient(truth.zs, problem.targets), solver=solver,
+        **options,
+    )  # fmt: skip
+    shift = np.sum(loss_gradient(truth.zs, problem.targets) * truth.shift)
+    np.testing.assert_allclose(g.ts.sum(), shift, rtol=1e-6)  # rtol over some steps, and cancellation in the sum
+
+
 def test_a_batch_with_its_own_times_is_the_sum_of_its_samples():
     z0 = np.array([[1.0, 0.5], [3.0, -6.0], [0.2, 0.3]])
     ts = np.array([[0.0, 0.4, 1.0], [0.0, 0.3, 0.9], [2.0, 0.1, 0.0]])  # the last one runs backwards

@@ -16,6 +16,7 @@ from .training import Trained
 DOTS = 2_000  # most points drawn in a panel
 GRID = 160  # points of a density along each side
 MARGIN = 0.12  # around the data, as a share of their range
+PEAKED = 3.0  # a density this many times its typical value at the peak is drawn on a root scale
 DENSITY, IMAGE = "magma", "gray_r"
 ROWS, COLUMNS = 7, 7  # images
 
@@ -71,13 +72,19 @@ def grid_of(window: NDArray[Any], n: int) -> tuple[NDArray[Any], NDArray[Any], N
 
 def draw_density(fig: Any, axis: Any, model: FlowModel, window: NDArray[Any]) -> None:
     """Draw the density of a flow in the plane, with a colour bar."""
+    from matplotlib.colors import PowerNorm
+
     x, y, points = grid_of(window, GRID)
     density = np.exp(model.log_prob(points)).reshape(GRID, GRID)
-    mesh = axis.pcolormesh(x, y, density, cmap=DENSITY, shading="gouraud", rasterized=True, vmin=0.0)
+    typical = np.sum(density**2) / np.sum(density)  # mean of the density over points that it draws
+    peaked = density.max() > PEAKED * typical
+    norm = PowerNorm(0.5 if peaked else 1.0, vmin=0.0)
+    mesh = axis.pcolormesh(x, y, density, cmap=DENSITY, norm=norm, shading="gouraud", rasterized=True)
     bar = fig.colorbar(mesh, ax=axis, fraction=0.046, pad=0.03)
     bar.ax.tick_params(labelsize=7)
     bar.outline.set_visible(False)
-    axis.set(title="density of the flow", xlabel=model.label(0), ylabel=model.label(1))
+    title = "density of the flow" + (" (colours by its root)" if peaked else "")
+    axis.set(title=title, xlabel=model.label(0), ylabel=model.label(1))
     _square(axis, window)
 
 

@@ -64,7 +64,8 @@ def run(samples: Samples, recipe: Recipe, out: Path, resume: bool = False) -> Ou
     try:
         trained = fit(samples, recipe, files, resume)
     except KeyboardInterrupt:
-        print(f"\nkept in {files.run}; --resume goes on from there", file=sys.stderr)
+        if files.run.exists():
+            print(f"\nkept in {files.run}; --resume goes on from there", file=sys.stderr)
         raise
     outcome = judge(samples, trained)
     print(report.describe_result(samples, trained, outcome.held_out, outcome.error, outcome.rivals), flush=True)

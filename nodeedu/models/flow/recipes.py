@@ -21,12 +21,13 @@ class Default(NamedTuple):
 # hundred measured points are learned by heart if they get more.
 PLANE = Default(steps=2000, width=32, batch=256, rate=1e-2)
 DEFAULTS = {
-    "checkerboard": PLANE._replace(steps=4000, width=64),
-    "spirals": PLANE._replace(steps=4000, width=64),
+    "checkerboard": PLANE._replace(steps=3000, width=64),
+    "spirals": PLANE._replace(steps=3000, width=64),
+    "fiji": PLANE._replace(steps=800),
 }
 MEASURED = Default(steps=400, width=16, batch=128, rate=5e-3)
-IMAGES = Default(steps=1500, width=96, batch=128, rate=3e-3)
-MATCHING_STEPS = 4  # times as many steps, as each costs no solve
+IMAGES = Default(steps=2000, width=96, batch=128, rate=3e-3)
+MATCHING_STEPS = 3  # times as many steps, as each costs no solve
 
 
 def recipe_for(samples: Samples, trace: str | None, seed: int, steps: int | None, width: int | None) -> Recipe:

@@ -47,7 +47,7 @@ def describe_result(samples: Samples, trained: Trained, held_out: float, error: 
     lines = ["held-out negative log-likelihood, nats a point" + (", bits a dimension" if samples.levels else "")]
     for name, nats, note in rows:
         bits = f"  {bits_per_dimension(nats, samples.dim):7.4f}" if samples.levels else ""
-        lines.append(f"  {name:<{width}}  {nats:8.4f}{bits}{note}")
+        lines.append(f"  {name:<{width}}  {nats:8.4f}{note:<{9 if samples.levels else 0}}{bits}")
     best = trained.best
     cost = f"{best.evaluations:.0f} evaluations a point"
     lines.append(f"parameters of step {best.step}, the best on the watched points; {cost}")

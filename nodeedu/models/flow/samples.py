@@ -135,9 +135,7 @@ def from_file(path: Path) -> Samples:
     return split(path.stem, columns, {}, x)
 
 
-def split(
-    name: str, columns: tuple[str, ...], units: Mapping[str, str], x: NDArray[Any], levels: int = 0
-) -> Samples:
+def split(name: str, columns: tuple[str, ...], units: Mapping[str, str], x: NDArray[Any], levels: int = 0) -> Samples:
     """Cut measured points into the three parts, in an order that is the same for every run."""
     x = x[np.random.default_rng(0).permutation(len(x))]
     first = max(1, round(SHARE_HELD_OUT * len(x)))

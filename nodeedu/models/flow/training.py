@@ -219,9 +219,7 @@ class Watcher:
         left = (self.recipe.steps - step) * self.seconds / step
         line = f"step {step} of {self.recipe.steps}: loss {loss:.3f}, nll of points not fitted {look.nll:.3f} nats, "
         self.progress.say(line + f"{look.evaluations:.0f} evaluations, about {duration(left)} left")
-        if self.files is not None:
-            looks = [asdict(each) for each in self.looks]
-            save_checkpoint(self.files.looks, {"looks": looks, "theta": self.kept, "recipe": asdict(self.recipe)})
+        self._save()
         self.since = time.perf_counter()
 
     def look(self, step: int, theta: Any) -> Look:
@@ -229,7 +227,7 @@ class Watcher:
         model = self.model
         x = model.coordinates.from_data(self.points)
         back = odeint(model.flow.field, x, np.array([1.0, 0.0]), theta, rtol=TOLERANCE, atol=TOLERANCE)
-        nll = -float(np.mean(model.log_prob(self.points, theta)))
+        nll = -float(np.mean(model.log_prob(self.points, theta, probes=1)))
         return Look(step, nll, float(np.mean(back.stats.nfev)), self.seconds)
 
     def begin(self, resume: bool, warm: Callable[[], Any]) -> None:
@@ -244,6 +242,7 @@ class Watcher:
         """
         if resume and self.files is not None and self.files.run.exists():
             self._restore(self.files)
+        self._save()
         first = self.looks[-1].step if self.looks else 0
         began = time.perf_counter()
         warm()
@@ -252,12 +251,15 @@ class Watcher:
         self.progress.say(f"compiled, or read from the cache, in {duration(time.perf_counter() - began)}")
         self.since = time.perf_counter()
 
+    def _save(self) -> None:
+        if self.files is not None:
+            looks = [asdict(each) for each in self.looks]
+            save_checkpoint(self.files.looks, {"looks": looks, "theta": self.kept, "recipe": asdict(self.recipe)})
+
     def _restore(self, files: Files) -> None:
         try:
             content = load_checkpoint(files.looks)
             recipe, looks = Recipe(**content["recipe"]), [Look(**each) for each in content["looks"]]
-        except FileNotFoundError:
-            return  # interrupted before the first look
         except (OSError, ValueError, KeyError, TypeError):
             raise DataError(f"--resume: got a damaged {files.looks}, expected that of an unfinished run") from None
         if recipe != self.recipe:

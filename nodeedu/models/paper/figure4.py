@@ -53,13 +53,13 @@ def run(folder: Path) -> int:
 
 def claims(found: dict[str, Any]) -> list[bool]:
     """Print the claims with their intervals; return which hold."""
-    held = []
+    held, seeds = [], len({run["seed"] for run in found["runs"]})
     for size in CLAIMED:
         gaps = {name: difference(found, name, size) for name in TARGETS}
         better = sum(gap.below_zero for gap in gaps.values())
         text = f"K = M = {size}: reverse KL of the CNF below that of the NF on at least 2 of {len(gaps)} targets"
         measured = ", ".join(f"{name} {gap}" for name, gap in gaps.items())
-        measured = f"on {better}; CNF − NF, 95 % over {len(SEEDS)} seeds, nats: {measured}"
+        measured = f"on {better}; CNF − NF, 95 % over {seeds} seeds, nats: {measured}"
         held.append(verdict(text, better >= 2, measured))
     return held
 
@@ -87,20 +87,18 @@ def train(path: Path = NUMBERS) -> None:
 
 def draw(found: dict[str, Any]) -> Any:
     """Draw targets, the densities of the best seeds, and the reverse KL against depth or width."""
-    columns = 1 + len(MODELS) * len(SIZES) + 1
+    columns = 1 + len(BUDGETS) + 1
     fig, axes = plot.figure(len(TARGETS), columns, size=(16.5, 6.3), width_ratios=[1.0] * (columns - 1) + [1.7])
+    models = list(product(MODELS, SIZES))
     for row, (name, title) in zip(axes, TARGETS.items(), strict=True):
-        panels = iter(row)
-        top = _draw_target(next(panels), name, title)
-        for kind in MODELS:
-            for size in SIZES:
-                axis = next(panels)
-                _draw_flow(axis, found, name, kind, size, top)
-                if row is axes[0]:
-                    axis.set_title(f"{kind}, {'K' if kind == 'NF' else 'M'} = {size}", fontsize=11)
-        _draw_losses(next(panels), found, name)
-    axes[0, 0].set_title("target", fontsize=11)
-    axes[0, -1].set_title("reverse KL (nats)", fontsize=11)
+        top = _draw_target(row[0], name, title)
+        for axis, (kind, size) in zip(row[1:-1], models, strict=True):
+            _draw_flow(axis, found, name, kind, size, top)
+        _draw_losses(row[-1], found, name)
+        row[-1].sharey(axes[0, -1])
+    titles = ["target", *(f"{kind}, {'K' if kind == 'NF' else 'M'} = {size}" for kind, size in models)]
+    for axis, title in zip(axes[0], [*titles, "reverse KL (nats)"], strict=True):
+        axis.set_title(title, fontsize=11)
     axes[-1, -1].set_xlabel("depth K or width M", fontsize=10)
     axes[0, -1].legend(fontsize=8, frameon=False)
     return fig
@@ -143,7 +141,7 @@ def _draw_losses(axis: Any, found: dict[str, Any], name: str) -> None:
         values = [record.select(found["runs"], "kl", target=name, model=kind, size=size) for size in SIZES]
         x, found_intervals = shift * np.array(SIZES), [interval(each) for each in values]
         means, halves = (np.array([each[i] for each in found_intervals]) for i in (0, 1))
-        label = f"{kind}, mean and 95 % interval"
+        label = {"NF": "NF: K layers", "CNF": "CNF: M units"}[kind]
         lower = np.minimum(halves, 0.999 * means)  # a logarithmic axis shows no negative end
         axis.errorbar(x, means, [lower, halves], color=color, marker=marker, ms=5, capsize=3, lw=1.5, label=label)
         for at, each in zip(x, values, strict=True):

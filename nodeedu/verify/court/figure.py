@@ -13,7 +13,7 @@ FLOOR = 1e-16
 
 
 def draw(trial: Trial) -> Any:
-    """Draw the pairwise relative errors of each quantity as a heat map; a bold number is beyond what passes.
+    """Draw the pairwise relative errors of each quantity as a heat map; bold is beyond what passes, = is equal.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def draw(trial: Trial) -> Any:
         image = ax.imshow(shown, norm=LogNorm(1e-16, 1.0), cmap="cividis")
         for i, j in zip(*np.nonzero(np.isfinite(shown)), strict=True):
             value = errors[i, j]
-            label = f"{np.log10(value):.0f}" if value > FLOOR else "0"
+            label = f"{np.log10(max(value, FLOOR)):.0f}" if value > 0.0 else "="
             ink, weight = "white" if value < 1e-7 else "black", "bold" if value > trial.agree else "normal"
             ax.text(j, i, label.replace("-", "−"), ha="center", va="center", size=9, color=ink, weight=weight)
         ax.set(title=name.replace("theta", "θ").replace("z0", "z₀").replace("ts", "tᵢ"))
@@ -40,5 +40,5 @@ def draw(trial: Trial) -> Any:
         ax.set_yticks(range(len(names)), names)
         ax.grid(False)
     fig.colorbar(image, ax=list(axes), label="relative difference of row from column", shrink=0.85, pad=0.01)
-    fig.suptitle("Gradients on trial: powers of ten of their pairwise differences", fontsize=13)
+    fig.suptitle("Gradients on trial: powers of ten of their pairwise differences (= the same bits)", fontsize=13)
     return fig

@@ -44,7 +44,7 @@ class Route:
     nfev : int
         Evaluations of f, alone or with its derivatives.
     stored_bytes : int
-        States and slopes kept for the backward pass; sensitivities carried along for those that have none.
+        Of the arrays kept for the backward pass; of the sensitivities carried along by routes that have none.
     seconds : float
         Without compilation.
     """
@@ -142,9 +142,8 @@ def _by_method(case: Case, method: str) -> Callable[[], Costs]:
         sol: Any = odeint(P.field, z0, P.ts, P.theta, method=solver, **own)  # type: ignore[arg-type]
         zs_bar = case.cotangents_of(sol.zs.reshape(len(P.ts), -1)).reshape(sol.zs.shape)
         g = gradients(P.field, z0, P.ts, P.theta, zs_bar, method=method, solver=solver, **own)  # type: ignore[arg-type]
-        stored = g.stats.stored_states if method != "forward" else P.size * (P.size + len(P.p))
         found = np.reshape(g.z0, -1), P.flat(g.theta), np.asarray(g.ts)
-        return found, int(g.stats.nfev + g.stats.nfev_backward), 8 * stored * (1 if method == "forward" else P.size)
+        return found, int(g.stats.nfev + g.stats.nfev_backward), g.stats.stored_bytes
 
     return run
 

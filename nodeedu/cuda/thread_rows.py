@@ -1,0 +1,127 @@
+"""The kernels of threads in the registry, on examples of the size that their budgets are for: a perceptron 2-50-2."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from nodeedu.compile.field import VectorField, vector_field
+from nodeedu.cuda.device import Target
+from nodeedu.cuda.ensemble import make_launch
+from nodeedu.cuda.registry import Budget, Launch, Row
+from nodeedu.cuda.thread_gradients import make_backward, make_discrete, trail_of
+from nodeedu.sensitivity.backsolve import backsolve
+from nodeedu.sensitivity.discrete import discrete
+from nodeedu.solvers.arguments import Inputs, Options, check_inputs, check_options
+from nodeedu.solvers.solution import Solution
+from nodeedu.solvers.solve import solve
+
+__all__ = ["ROWS"]
+
+Array = np.ndarray
+SAMPLES = 70  # more than one block, and the last one is not full
+
+
+def perceptron(t: Any, z: Any, theta: Any) -> Any:
+    """Return ``W2 tanh(W1 z + b1) + b2``."""
+    W1, b1, W2, b2 = theta
+    return W2 @ np.tanh(W1 @ z + b1) + b2
+
+
+@cache
+def problem() -> tuple[VectorField, Array, tuple[Array, ...]]:
+    """Return field, initial states and parameters of the examples."""
+    rng = np.random.default_rng(0)
+    theta = tuple(0.5 * rng.normal(size=shape) for shape in ((50, 2), 50, (2, 50), 2))
+    return vector_field(perceptron, np.zeros(2), theta), rng.normal(size=(SAMPLES, 2)), theta
+
+
+@cache
+def checked(real: np.dtype) -> tuple[Inputs, Options]:
+    """Return the forward problem, checked."""
+    field, z0, theta = problem()
+    rtol, atol = (1e-6, 1e-9) if real == np.float64 else (1e-4, 1e-6)
+    inputs = check_inputs(field, z0.astype(real), np.linspace(0.0, 1.0, 5), theta)
+    return inputs, check_options("dopri5", rtol, atol, shape=(2,))
+
+
+def forward(real: np.dtype, target: Target) -> Launch:
+    """Launch the forward kernel."""
+    inputs, options = checked(np.dtype(real))
+    kernel, blocks, given = make_launch(inputs, inputs.p[None], options, target)
+    outputs = {"z": given.outputs, "counts": given.counts[:, :3]}
+    return Launch(kernel, blocks, target.threads, (given,), outputs, lambda: int(given.counts[:, 1:3].sum()))
+
+
+def forward_expected(real: np.dtype) -> dict[str, Array]:
+    """Return the CPU's results."""
+    solution = solve(*checked(np.dtype(real)))
+    return {"z": solution.zs.swapaxes(0, 1)} | _counts(solution._samples, real)
+
+
+@cache
+def solved(real: np.dtype) -> tuple[Solution, Array]:
+    """Return a forward solve with its steps, and dL/dz at its times."""
+    inputs, options = checked(np.dtype(real))
+    solution = solve(inputs, options, record=True)
+    return solution, np.random.default_rng(1).normal(size=solution.zs.shape).astype(real)
+
+
+def adjoint(real: np.dtype, target: Target, atomics: bool = False) -> Launch:
+    """Launch the kernel of the adjoint ODE."""
+    solution, zs_bar = solved(np.dtype(real))
+    kernel, blocks, given = make_backward(
+        solution._inputs, solution._options, solution.zs, zs_bar, solution._samples["h"], target, atomics
+    )
+    outputs = {"z and a": given.results, "rows": given.rows, "counts": given.counts[:, :3]}
+    return Launch(kernel, blocks, target.threads, (given,), outputs, lambda: int(given.counts[:, 1:3].sum()))
+
+
+def adjoint_expected(real: np.dtype) -> dict[str, Array]:
+    """Return the CPU's results; not the rows of the blocks, of which the CPU has one sum."""
+    solution, zs_bar = solved(np.dtype(real))
+    a, _, samples, _, z = backsolve(solution, zs_bar)
+    return {"z and a": np.concatenate([z, a], axis=1)} | _counts(samples, real)
+
+
+def _counts(samples: Array, real: np.dtype) -> dict[str, Array]:
+    """Return counts that must be equal: in float32, the controller of a kernel computes in float32, the CPU's not."""
+    if np.dtype(real) == np.float32:
+        return {}
+    return {"counts": np.stack([samples[name] for name in ("status", "accepted", "rejected")], 1).astype(np.int32)}
+
+
+def going_back(real: np.dtype, target: Target) -> Launch:
+    """Launch the kernel of the discrete gradient, on the steps that the CPU has made."""
+    solution, zs_bar = solved(np.dtype(real))
+    inputs, options, steps = solution._inputs, solution._options, solution._samples["accepted"]
+    kernel, blocks, given = make_discrete(inputs, options, trail_of(solution), zs_bar, target)
+    return Launch(
+        kernel, blocks, target.threads, (given,), {"a": given.a, "rows": given.rows}, lambda: int(steps.sum())
+    )
+
+
+def discrete_expected(real: np.dtype) -> dict[str, Array]:
+    """Return the CPU's results."""
+    return {"a": discrete(*solved(np.dtype(real)))[0]}
+
+
+ROWS = (
+    Row(
+        "thread_forward", "a thread a trajectory, dopri5, perceptron 2-50-2", forward, forward_expected, Budget(80, 56)
+    ),
+    Row(
+        "thread_adjoint", "a thread a sample, backwards along the adjoint ODE", adjoint, adjoint_expected,
+        Budget(168, 104), shuffles=True,
+    ),
+    Row(
+        "thread_adjoint_atomics", "the same with atomics on shared memory, the counter-example",
+        partial(adjoint, atomics=True), adjoint_expected, Budget(168, 128), atomics=True, shuffles=True,
+    ),
+    Row(
+        "thread_discrete", "a thread a sample, backwards over the steps of the forward solve", going_back,
+        discrete_expected, Budget(168, 128), shuffles=True,
+    ),
+)  # fmt: skip

@@ -1,0 +1,226 @@
+"""The steps of one trajectory in one thread: the CPU's functions, chained so that all they work on stays in registers.
+
+Registers have no addresses: an array of a thread can live in them only if the compiler knows every index. So the loops
+over stages, and over the powers of dense output, are chains here, made once for a tableau: each link calls the one
+before and then does its own part, with its weights as constants. All else are the functions of the CPU's driver
+(solvers/integrate.py), called for a batch of one lane, whose records are in tuples of one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nodeedu.cuda.device import Function
+from nodeedu.cuda.mlp_reals import Bind
+from nodeedu.cuda.views import as_flat
+from nodeedu.solvers.advance import accept, emit, interpolate
+from nodeedu.solvers.integrate import judge
+from nodeedu.solvers.lanes import Control
+from nodeedu.solvers.runge_kutta import Y1, K, Method, combine
+from nodeedu.solvers.systems import FIELD, Problem
+from nodeedu.solvers.trial_step import (
+    aim,
+    choose_first_steps,
+    error_ratios,
+    finite_ratios,
+    first_slopes,
+    probe_first_steps,
+    stage_states,
+)
+
+__all__ = ["Choices", "Rule", "Steps", "make_steps"]
+
+Array = np.ndarray
+
+
+class Rule(NamedTuple):
+    """What a kernel is compiled for: constants, by which the compiler drops all that is not needed."""
+
+    method: str
+    fixed: bool
+    exponent: float  # and the others of step_control.py
+    betas: tuple[float, float, float]
+    norm: int
+    min_step: float
+    max_step: float
+    jumps: tuple[float, ...]
+    own_times: bool
+    own_theta: bool
+    own_atol: bool  # each component has one
+
+
+class Choices(NamedTuple):
+    """What a kernel is given of the options; numbers of the kernel's type."""
+
+    rtol: Any
+    step_size: Any
+    max_steps: Any
+
+
+class Steps(NamedTuple):
+    """Device functions of one trajectory; x is the array of runge_kutta.py as (rows, M, 1, D), flat as (rows, M D)."""
+
+    begin: Any  # begin(choices, ts, p, work, x, flat, t, lane, sample): the first slope and step size
+    trial: Any  # trial(the same): a trial step and its verdict
+    advance: Any  # advance(ts, x, flat, lane, outputs): what an accepted step leaves behind
+
+
+def make_steps(
+    rule: Rule, method: Method, size: int, blocks: int, slopes: Any, real: Any, bind: Bind, lands: bool = False
+) -> Steps:
+    """Make the device functions.
+
+    Parameters
+    ----------
+    rule, method : Rule, Method
+        How steps are chosen and made.
+    size, blocks : int
+        D, and the number M of blocks of the system.
+    slopes : callable
+        ``slopes(problem, n, t, y, dy)`` takes the place of `systems.evaluate`.
+    real : dtype
+        Of state and times.
+    bind : callable
+        From `binder`.
+    lands : bool
+        Whether steps end at every output time; fixed steps do anyway.
+    """
+    stages, fsal, fixed = len(method.b), method.fsal, rule.fixed
+    b, e, nodes, width = method.b, method.e, method.c.astype(real), blocks * size
+    forgets = not fsal or blocks > 1 or len(rule.jumps) > 0  # whether the first slope is not always known
+    control_of, chain = _make_control(rule, lands, real, bind), _chain_stages(method, slopes, bind)
+    found, none = bind(_first_nonfinite(size, blocks)), bind(_nothing_found)
+    first = bind(first_slopes, evaluate=slopes, first_nonfinite=found)
+    judges, norm = bind(judge, first_nonfinite=none), {"call_norm": bind(_no_norm)}
+    probe, choose, errors = (bind(each, **norm) for each in (probe_first_steps, choose_first_steps, error_ratios))
+    inside = bind(_interpolate(method, width, real, bind))
+    emits = bind(emit, expand=bind(_expand_later), interpolate=inside)
+    row, lands = method.interpolant.astype(real), lands or fixed
+
+    def begin(choices, ts, p, work, x, flat, t, lane, sample):
+        problem, control = Problem(FIELD, 0, p, 0, work), control_of(choices)
+        first(1, fsal, problem, x, t[0], (lane,), (sample,))
+        if not fixed and lane.h == 0.0:
+            probe(1, control, ts, x, flat, t[0], (lane,))
+            slopes(problem, 1, t[0], x[Y1], x[K + 1])
+            choose(1, control, x, flat, t[0], (lane,), (sample,))
+
+    def trial(choices, ts, p, work, x, flat, t, lane, sample):
+        problem, control = Problem(FIELD, 0, p, 0, work), control_of(choices)
+        if forgets:
+            first(1, fsal, problem, x, t[0], (lane,), (sample,))
+        aim(1, nodes, control, ts, x, t, (lane,))
+        chain(problem, x, flat, t)
+        if not fsal:
+            stage_states(1, b, stages, x, flat, flat[Y1])
+        if fixed:
+            finite_ratios(1, x, (lane,))
+        else:
+            errors(1, e, control, x, flat, t[0], (lane,))
+        judges(1, stages, control, x, (lane,), (sample,))
+
+    def advance(ts, x, flat, lane, outputs):
+        emits(1, row, lands, ts, x, flat, (lane,), outputs)
+        accept(1, stages, fsal, x, flat, (lane,))
+
+    return Steps(bind(begin), bind(trial), bind(advance))
+
+
+def _make_control(rule: Rule, lands: bool, real: Any, bind: Bind) -> Any:
+    """Make ``control(choices)``: the record that the CPU's functions want, in which most is constant."""
+    fixed, lands, norm, jumps = rule.fixed, lands or rule.fixed, rule.norm, np.array(rule.jumps, real)
+    exponent, min_step, max_step = real(rule.exponent), real(rule.min_step), real(rule.max_step)
+    beta1, beta2, beta3 = map(real, rule.betas)
+
+    def control(choices):
+        return Control(
+            fixed, lands, choices.step_size, max_step, choices.max_steps, choices.rtol, min_step,
+            exponent, beta1, beta2, beta3, norm, 0, jumps,
+        )  # fmt: skip
+
+    return bind(control)
+
+
+def _chain_stages(method: Method, slopes: Any, bind: Bind) -> Any:
+    """Make ``stages(problem, x, flat, t)``, which fills the slopes x[K + 1 :]."""
+
+    def start(problem, x, flat, t):
+        pass
+
+    chain = bind(start)
+    for q in range(1, len(method.b)):
+        chain = bind(_stage(chain, q, method.A[q], slopes))
+    return chain
+
+
+def _stage(before: Any, q: int, weights: Array, slopes: Any) -> Function:
+    def stage(problem, x, flat, t):
+        before(problem, x, flat, t)
+        stage_states(1, weights, q, x, flat, flat[Y1])
+        slopes(problem, 1, t[q], x[Y1], x[K + q])
+
+    return stage
+
+
+def _interpolate(method: Method, width: int, real: Any, bind: Bind) -> Function:
+    """Make what takes the place of `advance.interpolate`: it expands the polynomials itself.
+
+    The CPU expands them once for all outputs in a step. Here, their coefficients would then hold registers all along.
+    """
+    count, (stages, powers) = len(method.b), method.interpolant.shape
+
+    def start(flat):
+        pass
+
+    chain = bind(start)
+    for j in range(powers):
+        chain = bind(_expand(chain, np.array(method.interpolant[:, j], real), count, int(K) + count + j, width))
+    evaluates, shape = bind(interpolate), (stages, powers)
+
+    def expand_and_interpolate(given, theta, step, b, x, out):
+        chain(as_flat(x))
+        evaluates(shape, theta, step, b, x, out)
+
+    return expand_and_interpolate
+
+
+def _expand(before: Any, weights: Array, count: int, row: int, width: int) -> Function:
+    def expand(flat):
+        before(flat)
+        combine(flat, weights, count, 0, width, flat[row])
+
+    return expand
+
+
+def _expand_later(n: Any, interpolant: Any, x: Any, flat: Any) -> None:
+    """Take the place of `advance.expand`."""
+
+
+def _first_nonfinite(size: int, blocks: int) -> Function:
+    """Make what takes the place of `trial_step.first_nonfinite`: backwards, as a loop with an exit is not unrolled."""
+
+    def first_nonfinite(slopes, b):
+        found = -1
+        for q in range(slopes.shape[0] - 1, -1, -1):
+            for i in range(size - 1, -1, -1):
+                for m in range(blocks - 1, -1, -1):
+                    if not abs(slopes[q, m, b, i]) < math.inf:
+                        found = i
+        return found
+
+    return first_nonfinite
+
+
+def _nothing_found(slopes: Any, b: Any) -> int:
+    """Leave it to the CPU to say which component failed: looking for it would keep all slopes in registers."""
+    return -1
+
+
+def _no_norm(callee: Any, t: Any, row: Any) -> float:
+    """Stand for the user's own norm."""
+    return -1.0
+
+

@@ -1,0 +1,134 @@
+"""From checked arguments to the kernels of a warp a sample, and from their results to those of the CPU."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from nodeedu import tableaus
+from nodeedu.cuda.device import Target
+from nodeedu.cuda.ensemble import make_choices, make_rule
+from nodeedu.cuda.mlp import Perceptron, recognise
+from nodeedu.cuda.mlp_reals import as_type
+from nodeedu.cuda.warp import COUNTS, Forward, forward_kernel
+from nodeedu.cuda.warp_adjoint import Backward, backward_kernel
+from nodeedu.cuda.warp_field import WARP
+from nodeedu.solvers.arguments import Inputs, Options
+from nodeedu.solvers.lanes import make_samples
+from nodeedu.solvers.runge_kutta import as_method
+from nodeedu.solvers.status import SUCCESS
+
+__all__ = [
+    "WARPS", "atol_of", "backsolve_warp", "fill_samples", "launch_backward", "launch_forward", "require_adaptive",
+    "require_warp", "solve_warp", "start_samples",
+]  # fmt: skip
+
+Array = np.ndarray
+WARPS = 4  # of a block
+MOST_WARPS = 1024  # of a backward launch; each writes a gradient of its own
+LARGEST_STATE = 8  # above, the weights of a lane do not fit into its registers
+LARGEST_WORDS = {"float64": 60, "float32": 120}  # weights of a lane, and their gradient
+
+
+def require_warp(inputs: Inputs, options: Options, gradient: bool = False) -> Perceptron:
+    """Return the perceptron that a field is, or raise ValueError if the kernels cannot solve the problem."""
+    mlp, real = recognise(inputs.field, "warp"), inputs.z0.dtype.name
+    require_adaptive(options, inputs.z0.dtype, "warp")
+    words = (-(-mlp.hidden // WARP) + 1) * (2 * mlp.size + 2) * (2 if gradient else 1)
+    if mlp.size > LARGEST_STATE or words > LARGEST_WORDS[real]:
+        raise ValueError(
+            f"field: {mlp.size} components and {mlp.hidden} hidden units make {words} weights of {real} for each lane "
+            f"of a warp, which holds {LARGEST_WORDS[real]} and {LARGEST_STATE} components; take kernel='tile'"
+        )
+    return mlp
+
+
+def require_adaptive(options: Options, real: Any, kernel: str) -> None:
+    """Raise ValueError if options ask for what the kernels of warps and tiles do not do."""
+    method = None if options.tableau is None else as_method(options.tableau, real, True)
+    if method is None or options.fixed or not method.fsal or options.tableau.b_hat is None:  # type: ignore[union-attr]
+        known = [(name, tableaus.get(name)) for name in tableaus.names()]
+        adaptive = [name for name, tableau in known if tableau.fsal and tableau.b_hat is not None]
+        raise ValueError(
+            f"method: got {options.method!r}{' with fixed steps' if options.fixed else ''}; kernel={kernel!r} takes "
+            f"{', '.join(adaptive)} with adaptive steps, kernel='thread' any explicit method"
+        )
+    if options.jump_ts or options.norm != "rms":
+        raise ValueError(f"jump_ts, norm: kernel={kernel!r} knows no jumps and norm='rms' alone; take kernel='thread'")
+
+
+def launch_forward(inputs: Inputs, p: Array, options: Options, target: Target) -> tuple[Any, int, Forward]:
+    """Return the kernel, the number of blocks and the argument that solve for a batch; p is (1, Q) or (B, Q)."""
+    mlp, real, (n, size) = require_warp(inputs, options), inputs.z0.dtype, inputs.z0.shape
+    rule = make_rule(options, inputs.own_times, len(p) > 1)
+    kernel = target.kernel(forward_kernel(mlp, rule, as_type(real), target))
+    outputs = np.full((inputs.ts.shape[1], n, size), math.nan, real)
+    outputs[0] = inputs.z0
+    given = Forward(
+        make_choices(options, real), p, inputs.ts.astype(real), atol_of(options, size, real),
+        np.full(n, options.first_step, real), outputs, np.zeros((n, 2), real), np.zeros((n, len(COUNTS)), np.int32),
+    )  # fmt: skip
+    return kernel, math.ceil(n / WARPS), given
+
+
+def solve_warp(inputs: Inputs, p: Array, options: Options, target: Target) -> tuple[Array, Array]:
+    """Solve with a warp a sample; return outputs (T, B, D), nan where a sample failed, and counters (B,) of SAMPLE."""
+    if inputs.ts.shape[1] == 1:
+        require_warp(inputs, options)
+        return inputs.z0[None].copy(), start_samples(inputs.ts[:, 0], len(inputs.z0))
+    kernel, blocks, given = launch_forward(inputs, p, options, target)
+    kernel[blocks, (WARP, WARPS)](given)
+    samples = start_samples(0.0, len(inputs.z0))
+    first = 1 + (given.first_steps == 0)
+    fill_samples(samples, given, first, options)
+    return given.outputs, samples
+
+
+def launch_backward(
+    inputs: Inputs, options: Options, zs: Array, zs_bar: Array, first_steps: Array, target: Target
+) -> tuple[Any, int, Backward]:
+    """Return the kernel, the number of blocks and the argument of the adjoint; zs and zs_bar are (T, B, D)."""
+    mlp, real, (n, size) = require_warp(inputs, options, gradient=True), inputs.z0.dtype, inputs.z0.shape
+    kernel = target.kernel(backward_kernel(mlp, make_rule(options, inputs.own_times, False), as_type(real), target))
+    warps = math.ceil(min(n, MOST_WARPS) / WARPS) * WARPS
+    given = Backward(
+        make_choices(options, real), inputs.p[None], np.ascontiguousarray(inputs.ts[:, ::-1], real),
+        atol_of(options, size, real), np.ascontiguousarray(first_steps, real), zs, zs_bar, np.zeros((n, size), real),
+        np.zeros((warps, mlp.n_params), real), np.zeros((n, 2), real), np.zeros((n, len(COUNTS)), np.int32),
+    )  # fmt: skip
+    return kernel, warps // WARPS, given
+
+
+def backsolve_warp(
+    inputs: Inputs, options: Options, zs: Array, zs_bar: Array, first_steps: Array, target: Target
+) -> tuple[Array, Array, Array]:
+    """Solve the adjoint ODE with a warp a sample; return a(t0+) (B, D), p_bar (P,) and counters, as `backsolve`."""
+    kernel, blocks, given = launch_backward(inputs, options, zs, zs_bar, first_steps, target)
+    kernel[blocks, (WARP, WARPS)](given)
+    samples = start_samples(0.0, len(inputs.z0))
+    fill_samples(samples, given, given.counts[:, 3] - (given.counts[:, 0] == SUCCESS), options)
+    return given.a, given.p_bars.sum(axis=0), samples
+
+
+def atol_of(options: Options, size: int, real: Any) -> Array:
+    """Return the absolute tolerance of each component."""
+    return np.array(np.broadcast_to(options.atol, size), real)
+
+
+def start_samples(t: Any, n: int) -> Array:
+    """Return counters of samples at t."""
+    samples = make_samples(n)
+    samples["t"] = t
+    return samples
+
+
+def fill_samples(samples: Array, given: Any, first: Array, options: Options) -> None:
+    """Set the counters from those of a kernel, and how many first slopes it has evaluated."""
+    status, accepted, rejected, _ = given.counts.T.astype(np.int64)
+    stages = len(as_method(options.tableau, given.ends.dtype, True).b)
+    samples["t"], samples["h"] = given.ends.T
+    samples["status"], samples["accepted"], samples["rejected"] = status, accepted, rejected
+    samples["f_initial"] = first
+    samples["nfev"], samples["f_rejected"] = first + (accepted + rejected) * (stages - 1), rejected * (stages - 1)
