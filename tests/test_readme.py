@@ -66,3 +66,12 @@ def test_links_lead_to_files(link):
 
 def test_the_figure_is_small_enough_for_the_repository():
     assert (ROOT / "figures/lynx_hare_fit.png").stat().st_size < 150_000
+
+
+@pytest.mark.jit
+def test_the_routes_of_the_flow_agree_as_it_says(capsys):
+    names = {}
+    exec(CODE[0], names)
+    exec(CODE[3], names)
+    assert names["points"].shape == (1000, 2)
+    assert "agree" in capsys.readouterr().out
