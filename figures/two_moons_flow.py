@@ -1,8 +1,8 @@
 """Figure: a continuous normalising flow learns the two moons.
 
 Claim: the negative log-likelihood of held-out points comes within 0.05 nats of the generator's entropy, which no model
-can beat. It is `nodeedu flow train two-moons` with seed 0, and its figure: half a minute, and another to compile at
-first. Run `python figures/two_moons_flow.py`; it writes two_moons_flow.png beside itself.
+can beat on average. It is `nodeedu flow train two-moons` with seed 0, and its figure: half a minute, and another to
+compile at first. Run `python figures/two_moons_flow.py`; it writes two_moons_flow.png beside itself.
 """
 
 import tempfile

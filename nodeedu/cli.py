@@ -56,6 +56,7 @@ VERBS = (
     Verb("check-gradient", "check", "try gradients on a field of yours; name the mistake", ".verify.court.command"),
     Verb("court", "check", "the same, by a shorter name", ".verify.court.command"),
     Verb("tableau", "check", "audit a Butcher tableau: order, stability, every claim", ".verify.tableau.command"),
+    Verb("cuda", "check", "selfcheck: every GPU kernel against the CPU, on a GPU or without", ".cuda.command"),
     Verb("fit", "run", "fit a Neural ODE to a table of observations, check it, compare it", ".fitting.fit_command"),
     Verb("flow", "run", "train a normalising flow, draw from it, ask it for densities", ".models.flow.command"),
     Verb("predict", "run", "states of a fitted model at any times, as CSV", ".fitting.predict_command"),

@@ -607,7 +607,7 @@ many = np.random.default_rng(5).normal(size=200_000)
 right.hist(fold(many, -1.5)[0], 480, range=(-3, 3), density=True, color="0.85", label="drawn points")
 right.plot(xs, truth, color="black", lw=1, label="all that land at $x$")
 right.plot(xs, formula, color=ORANGE, label="the formula")
-right.set(title=r"Density at $u \cdot w = -1.5$", xlabel="$x$", xlim=(-1, 1), ylim=(0, 5))
+right.set(title=r"Density at $u \cdot w = -1.5$", xlabel="$x$", xlim=(-1.4, 1.4), ylim=(0, 5))
 _ = right.legend(frameon=False)
 
 # %% [markdown]

@@ -468,9 +468,9 @@ for finding in ledger.check(learnt, ["h1", "h10", "i1", "i2"]):
 # %% [markdown]
 # ## Exercises
 #
-# 1. *Another path.* Let $x_t = \cos(\frac{\pi}{2} t)\, x_0 + \sin(\frac{\pi}{2} t)\, x_1$. Which three terms of
-#    `marginal` change? `check_equal("continuity", ...)` and `check_equal("quantile", ...)` tell whether you have them
-#    all. Why are $x(1)$ the same numbers as before?
+# 1. *Another path.* Let $x_t = \cos(\frac{\pi}{2} t)\, x_0 + \sin(\frac{\pi}{2} t)\, x_1$. Which terms of
+#    `density` and `marginal` change? `check_equal("continuity", ...)` and `check_equal("quantile", ...)` tell whether
+#    you have them all. Why are $x(1)$ the same numbers as before?
 # 2. *From data to data.* Replace the noise by a second mixture. Derive $u_t$, and check it by {eq}`eq-quantile` with
 #    the $F_0$ of the mixture: `check_equal("quantile", F1, F0, 1e-9)`.
 # 3. *Straighten once more.* Take pairs $(x(0), x(1))$ from the paths of the model with independent pairs, and train

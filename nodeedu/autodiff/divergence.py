@@ -5,8 +5,8 @@ trace is wanted, so that the identity is also pulled back from the end, and the 
 
     W @ I = W,           tr(A @ B) = Σ Aᵀ ∘ B
 
-In W2 @ tanh(W1 @ z + b1), W1 is taken for the first product and W2 for the last: no product is left, and the trace
-costs O(D H). A further layer of H units costs one product with an (H, D) matrix; D forward pushes would cost D + D².
+In W2 @ tanh(W1 @ z + b1), W1 is taken for the first product and W2 for the last: no product is left, and the trace of
+H units costs O(D H), where D forward pushes would cost O(D² H). A further layer costs a product with an (H, D) matrix.
 
 What makes the two rewrites work is that a Jacobian is either dense, of shape z.shape + y.shape, or `Sparse`: each entry
 of y moves with at most one entry of z, as it does from z itself through whatever acts entry by entry or moves entries.

@@ -146,9 +146,11 @@ def _node(before: Any, pull: Any, node: Any, weights: Array, omega: Any, stages:
         t[0, 0] = stage_time(node, lane) if accepted else lane.t
         weight = -lane.step * omega
         for i in range(size):
-            # Of a step that failed, a number may be infinite or nan, and remain so if it is multiplied by 0.
-            a[0, i] = weight * x[SPARE, 1, 0, i] if accepted else 0.0
-            x[SPARE, 0, 0, i] = x[SPARE, 0, 0, i] if accepted else x[Y, 0, 0, i]
+            # Of a step that failed, a number may be infinite or nan, and remain so if it is multiplied by 0. Both are
+            # read before one is chosen: a choice between addresses would keep the array out of registers.
+            inside, before_it, cotangent = x[SPARE, 0, 0, i], x[Y, 0, 0, i], weight * x[SPARE, 1, 0, i]
+            x[SPARE, 0, 0, i] = inside if accepted else before_it
+            a[0, i] = cotangent if accepted else 0.0
         pull(t[0], x[SPARE, 0], a, p, p_bar, work)
 
     return at_node

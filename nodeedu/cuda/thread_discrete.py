@@ -154,7 +154,8 @@ def _carry(size: int) -> Function:
 
     def carry(running, carried, k_bar):
         for i in range(size):
-            carried[i] = k_bar[0, i] if running else carried[i]
+            new, old = k_bar[0, i], carried[i]
+            carried[i] = new if running else old
 
     return carry
 
@@ -166,7 +167,8 @@ def _load(size: int, stages: int, fsal: bool) -> Function:
         x, k_bar = sweep.x, sweep.k_bar
         for q in range(stages):
             for i in range(size):
-                k_bar[q, i] = carried[i] if fsal and running and q == stages - 1 else 0.0
+                from_behind = carried[i]
+                k_bar[q, i] = from_behind if fsal and running and q == stages - 1 else 0.0
         for j in range(sweep.c_bar.shape[0]):
             for i in range(size):
                 sweep.c_bar[j, i] = 0.0

@@ -90,6 +90,7 @@ def make_steps(
     """
     stages, fsal, fixed = len(method.b), method.fsal, rule.fixed
     b, e, nodes, width = method.b, method.e, method.c.astype(real), blocks * size
+    probes = not fixed and blocks == 1  # backwards, the first step is one that the forward solve would have tried next
     forgets = not fsal or blocks > 1 or len(rule.jumps) > 0  # whether the first slope is not always known
     control_of, chain = _make_control(rule, lands, real, bind), _chain_stages(method, slopes, bind)
     found, none = bind(_first_nonfinite(size, blocks)), bind(_nothing_found)
@@ -103,7 +104,7 @@ def make_steps(
     def begin(choices, ts, p, work, x, flat, t, lane, sample):
         problem, control = Problem(FIELD, 0, p, 0, work), control_of(choices)
         first(1, fsal, problem, x, t[0], (lane,), (sample,))
-        if not fixed and lane.h == 0.0:
+        if probes and lane.h == 0.0:
             probe(1, control, ts, x, flat, t[0], (lane,))
             slopes(problem, 1, t[0], x[Y1], x[K + 1])
             choose(1, control, x, flat, t[0], (lane,), (sample,))

@@ -145,7 +145,7 @@ def make_tile_quadrature(tableau: Any, shape: Shape, gradient: Any, real: Any, b
     def start(i, g, lanes, x, work, theta_bar):
         pass
 
-    def node(before: Any, c: Any, weights: tuple[Any, ...], weight: Any) -> Any:
+    def node(before: Any, c: Any, weights: tuple[Any, ...], weight: Any, again: bool) -> Any:
         count = len(weights)
         takes = chained(lambda e: _take(e, each, c, weight), each, bind)
 
@@ -155,13 +155,15 @@ def make_tile_quadrature(tableau: Any, shape: Shape, gradient: Any, real: Any, b
             add_scaled(x, 0, width, x[SPARE])
             t, z, a = cuda.local.array(each, real), cuda.local.array(each, real), cuda.local.array(each, real)
             takes(lanes, x, t, z, a)
+            if again:  # the node before may still be read; before the first and after the last, others have barriers
+                cuda.syncthreads()
             gradient(i, g, t, z, a, work, theta_bar)
 
         return bind(add_node)
 
     chain = bind(start)
-    for c, weights, weight in zip(constants(nodes), map(constants, states), constants(omega), strict=True):
-        chain = node(chain, c, weights, weight)
+    for q, weights in enumerate(map(constants, states)):
+        chain = node(chain, constants(nodes)[q], weights, constants(omega)[q], q > 0)
     return chain
 
 

@@ -222,7 +222,8 @@ def make_tile_gradient(mlp: Perceptron, shape: Shape, real: Any, bind: Bind, for
     """Make ``gradient(i, g, t, z, a, work, theta_bar)``, which adds ``a f_theta`` of a thread's samples.
 
     theta_bar is a part of the gradient that belongs to the block, and every number in it to one thread: an outer
-    product for W1, (q act'(s)) phi(z), and one for W2, a act(s). `gradient_order` says where what lies.
+    product for W1, (q act'(s)) phi(z), and one for W2, a act(s). `gradient_order` says where what lies. Between two
+    calls there must be a barrier.
     """
     at, (phi, _) = places_of(mlp, shape), make_pair(mlp.inputs, real, bind, forms)
     _, pull_act = make_pair(mlp.activation, real, bind, forms)
@@ -261,7 +262,6 @@ def make_tile_gradient(mlp: Perceptron, shape: Shape, real: Any, bind: Bind, for
         if tid < size:
             for s in range(samples):
                 theta_bar[outputs + tid] += shared.a[s, tid]
-        cuda.syncthreads()
 
     return bind(gradient)
 

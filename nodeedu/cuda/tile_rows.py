@@ -10,10 +10,10 @@ from nodeedu.compile.field import VectorField, vector_field
 from nodeedu.cuda.device import Target
 from nodeedu.cuda.mlp import recognise
 from nodeedu.cuda.registry import Budget, Launch, Row
+from nodeedu.cuda.thread_rows import perceptron
 from nodeedu.cuda.tile_field import gradient_order
 from nodeedu.cuda.tile_launch import launch_tile, launch_tile_backward
 from nodeedu.cuda.warp_rows import counts_of
-from nodeedu.nn.mlp import MLP
 from nodeedu.sensitivity.backsolve import backsolve
 from nodeedu.solvers.arguments import Inputs, Options, check_inputs, check_options
 from nodeedu.solvers.solution import Solution
@@ -28,11 +28,11 @@ TOLERANCES = {"float64": (1e-4, 1e-6), "float32": (1e-3, 1e-4)}
 
 
 @cache
-def example() -> tuple[VectorField, dict[str, Array]]:
+def example() -> tuple[VectorField, tuple[Array, ...]]:
     """Return field and parameters."""
-    mlp, rng = MLP((64, 128, 64)), np.random.default_rng(0)
-    theta = {name: leaf + 0.05 * rng.normal(size=leaf.shape) for name, leaf in mlp.init(0).items()}
-    return vector_field(mlp, np.zeros(64), theta), theta
+    rng = np.random.default_rng(0)
+    theta = tuple(0.1 * rng.normal(size=shape) for shape in ((128, 64), 128, (64, 128), 64))
+    return vector_field(perceptron, np.zeros(64), theta), theta
 
 
 @cache

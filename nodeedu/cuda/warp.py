@@ -23,6 +23,7 @@ from nodeedu.cuda.mlp_reals import Bind, binder, for_kernel, local_records
 from nodeedu.cuda.mlp_stages import make_interpolate, make_steps
 from nodeedu.cuda.thread_steps import Choices, Rule
 from nodeedu.cuda.warp_field import Field, make_field, shape_of_theta
+from nodeedu.cuda.warp_flow import make_flow_field, width_of
 from nodeedu.solvers.integrate import expire
 from nodeedu.solvers.lanes import Control
 from nodeedu.solvers.runge_kutta import Y1, K, Y, as_method
@@ -63,7 +64,9 @@ def make_control(rule: Rule, real: Any, bind: Bind) -> Any:
 
 
 @lru_cache(maxsize=32)
-def forward_kernel(mlp: Perceptron, rule: Rule, real: Any, target: Target) -> Any:
+def forward_kernel(
+    mlp: Perceptron, rule: Rule, real: Any, target: Target, probes: int | None = None
+) -> Any:  # fmt: skip
     """Make the kernel.
 
     Parameters
@@ -76,11 +79,16 @@ def forward_kernel(mlp: Perceptron, rule: Rule, real: Any, target: Target) -> An
         np.float64 or np.float32.
     target : Target
         Where it runs.
+    probes : int or None
+        For the flow of a density: probes of Hutchinson's estimate, or 0 for the exact trace. None: for the field alone.
     """
     target = inlined(target)
-    bind, own_theta = binder(real, target), rule.own_theta
-    field = make_field(mlp, real, bind, device_forms(target))
-    solve, theta_shape = _make_solve(mlp, field, rule, real, bind), shape_of_theta(mlp)
+    bind, forms, own_theta = binder(real, target), device_forms(target), rule.own_theta
+    if probes is None:
+        field, width = make_field(mlp, real, bind, forms), mlp.size
+    else:
+        field, width = make_flow_field(mlp, probes, real, bind, forms), width_of(mlp, probes)
+    solve, theta_shape = _make_solve(width, field, rule, real, bind), shape_of_theta(mlp)
 
     def forward(given):
         theta = cuda.local.array(theta_shape, real)
@@ -93,10 +101,10 @@ def forward_kernel(mlp: Perceptron, rule: Rule, real: Any, target: Target) -> An
     return for_kernel(forward, target)
 
 
-def _make_solve(mlp: Perceptron, field: Field, rule: Rule, real: Any, bind: Bind) -> Any:
+def _make_solve(width: int, field: Field, rule: Rule, real: Any, bind: Bind) -> Any:
     """Make ``solve(b, theta, given)``, by all threads of the warp."""
-    method, size, own_times = as_method(get(rule.method), np.dtype(real), True), np.uint64(mlp.size), rule.own_times
-    steps = make_steps(method, field.slope, field.gather, mlp.size, 1, real, bind)
+    method, size, own_times = as_method(get(rule.method), np.dtype(real), True), np.uint64(width), rule.own_times
+    steps = make_steps(method, field.slope, field.gather, width, 1, real, bind)
     emit, control_of = _make_emit(make_interpolate(method, real, bind), bind), make_control(rule, real, bind)
     expires, reports, shape = bind(expire), bind(report), (int(K) + len(method.b), 1)
     lane_type, sample_type = local_records(real)

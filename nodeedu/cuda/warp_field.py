@@ -22,7 +22,10 @@ from nodeedu.cuda.mlp import Perceptron
 from nodeedu.cuda.mlp_reals import Bind
 from nodeedu.cuda.mlp_scalar import Scalar
 
-__all__ = ["WARP", "Field", "make_field", "make_pair", "shape_of_theta"]
+__all__ = [
+    "ALL_LANES", "WARP", "Field", "make_exchange", "make_field", "make_pair", "make_parts", "make_transfer",
+    "shape_of_theta",
+]  # fmt: skip
 
 WARP = 32
 ALL_LANES = 0xFFFFFFFF
@@ -208,12 +211,13 @@ def _make_gradient(mlp: Perceptron, made: Parts, real: Any, bind: Bind) -> Any:
     return bind(gradient)
 
 
-def make_transfer(mlp: Perceptron, real: Any, bind: Bind) -> tuple[Any, Any]:
+def make_transfer(mlp: Perceptron, real: Any, bind: Bind, width: int = 0) -> tuple[Any, Any]:
     """Make ``load(p, theta)``, p to registers, and ``store(theta_bar, p_bar)``, registers to p_bar.
 
     A lane whose unit does not exist holds the first weights of the last one, so that act sees a number that it is made
-    for, and zeros behind them.
+    for, and zeros behind them. The state has width components, of which the first D are z.
     """
+    across = np.uint64(width or mlp.size)
     size, hidden, warp = (np.uint64(n) for n in (mlp.size, mlp.hidden, WARP))
     units, columns = np.uint64(shape_of_theta(mlp)[0] - 1), shape_of_theta(mlp)[1]
     bias, time, out = (np.uint64(n) for n in range(mlp.size, columns)[:3])
@@ -234,7 +238,8 @@ def make_transfer(mlp: Perceptron, real: Any, bind: Bind) -> tuple[Any, Any]:
             if has_time:
                 theta[u, time] = p[wt[0] + j * wt[1]]
         if has_b2:
-            theta[units, np.uint64(0)] = p[b2[0] + lane % size * b2[1]]
+            i = lane % across
+            theta[units, np.uint64(0)] = p[b2[0] + i * b2[1]] if i < size else real(0.0)
 
     def store(theta_bar, p_bar):
         lane = np.uint64(cuda.threadIdx.x)

@@ -59,11 +59,22 @@ def require_adaptive(options: Options, real: Any, kernel: str) -> None:
         raise ValueError(f"jump_ts, norm: kernel={kernel!r} knows no jumps and norm='rms' alone; take kernel='thread'")
 
 
-def launch_forward(inputs: Inputs, p: Array, options: Options, target: Target) -> tuple[Any, int, Forward]:
-    """Return the kernel, the number of blocks and the argument that solve for a batch; p is (1, Q) or (B, Q)."""
+def launch_forward(
+    inputs: Inputs, p: Array, options: Options, target: Target, flow: Any = None
+) -> tuple[Any, int, Forward]:  # fmt: skip
+    """Return the kernel, the number of blocks and the argument that solve for a batch; p is (1, Q) or (B, Q).
+
+    For the flow of a density, flow is what `nodeedu.flows.augment` has made of the field; inputs are those of the
+    field itself, but for z0, which is that of the augmented one.
+    """
     mlp, real, (n, size) = require_warp(inputs, options), inputs.z0.dtype, inputs.z0.shape
-    rule = make_rule(options, inputs.own_times, len(p) > 1)
-    kernel = target.kernel(forward_kernel(mlp, rule, as_type(real), target))
+    if size > WARP or (flow is not None and flow.regularised):
+        raise ValueError(
+            f"noise, regularisers: the state has {size} components; a warp holds {WARP}, and no regularisers. Take "
+            "fewer probes, or the CPU"
+        )
+    rule, probes = make_rule(options, inputs.own_times, len(p) > 1), None if flow is None else flow.probes
+    kernel = target.kernel(forward_kernel(mlp, rule, as_type(real), target, probes))
     outputs = np.full((inputs.ts.shape[1], n, size), math.nan, real)
     outputs[0] = inputs.z0
     given = Forward(
@@ -73,12 +84,14 @@ def launch_forward(inputs: Inputs, p: Array, options: Options, target: Target) -
     return kernel, math.ceil(n / WARPS), given
 
 
-def solve_warp(inputs: Inputs, p: Array, options: Options, target: Target) -> tuple[Array, Array]:
+def solve_warp(
+    inputs: Inputs, p: Array, options: Options, target: Target, flow: Any = None
+) -> tuple[Array, Array]:  # fmt: skip
     """Solve with a warp a sample; return outputs (T, B, D), nan where a sample failed, and counters (B,) of SAMPLE."""
     if inputs.ts.shape[1] == 1:
         require_warp(inputs, options)
         return inputs.z0[None].copy(), start_samples(inputs.ts[:, 0], len(inputs.z0))
-    kernel, blocks, given = launch_forward(inputs, p, options, target)
+    kernel, blocks, given = launch_forward(inputs, p, options, target, flow)
     kernel[blocks, (WARP, WARPS)](given)
     samples = start_samples(0.0, len(inputs.z0))
     first = 1 + (given.first_steps == 0)

@@ -9,9 +9,9 @@ import numpy as np
 from nodeedu.compile.field import VectorField, vector_field
 from nodeedu.cuda.device import Target
 from nodeedu.cuda.registry import Budget, Launch, Row
+from nodeedu.cuda.thread_rows import perceptron
 from nodeedu.cuda.warp_field import WARP
 from nodeedu.cuda.warp_launch import WARPS, launch_backward, launch_forward
-from nodeedu.nn.mlp import MLP
 from nodeedu.sensitivity.backsolve import backsolve
 from nodeedu.solvers.arguments import Inputs, Options, check_inputs, check_options
 from nodeedu.solvers.solution import Solution
@@ -25,11 +25,11 @@ TOLERANCES = {"float64": (1e-6, 1e-8), "float32": (1e-4, 1e-5)}
 
 
 @cache
-def example() -> tuple[VectorField, Array, dict[str, Array]]:
+def example() -> tuple[VectorField, Array, tuple[Array, ...]]:
     """Return field, initial states and parameters."""
-    rng, mlp = np.random.default_rng(0), MLP((2, 50, 2))
-    theta = {name: leaf + 0.3 * rng.normal(size=leaf.shape) for name, leaf in mlp.init(0).items()}
-    return vector_field(mlp, np.zeros(2), theta), rng.normal(size=(SAMPLES, 2)), theta
+    rng = np.random.default_rng(0)
+    theta = tuple(0.4 * rng.normal(size=shape) for shape in ((50, 2), 50, (2, 50), 2))
+    return vector_field(perceptron, np.zeros(2), theta), rng.normal(size=(SAMPLES, 2)), theta
 
 
 @cache

@@ -64,7 +64,7 @@ class CNF:
     Warns
     -----
     UserWarning
-        f has a kink in z: where it is not differentiable, the log density is wrong by as much as the flow bends there.
+        f has a kink in z, where its trace jumps.
     """
 
     field: VectorField

@@ -55,8 +55,8 @@ def interpolated(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array
     path, p_bar = solved(solution), np.zeros(field.n_params, dtype)
     method = as_method(options.tableau, dtype, False)
     kernels = look_up(field, path, inputs.p)
-    numbers = np.broadcast_to(np.arange(n, dtype=dtype)[:, None], (n, size))
-    observed = np.ascontiguousarray(np.broadcast_to(numbers, zs_bar.shape))
+    observed = np.empty_like(zs_bar)
+    observed[...] = np.arange(n)[:, None]  # in the place of states, numbers of samples
     no_rows = np.empty((0, size), dtype)  # each chunk of samples makes its own
     adjoint = Adjoint(
         observed, zs_bar, kernels.vjp_theta, p_bar, *theta_quadrature(options.tableau, dtype),
@@ -66,7 +66,7 @@ def interpolated(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array
     backwards = np.ascontiguousarray(inputs.ts[:, ::-1])
     first_step = None if options.first_step else solution._samples["h"]  # carried over, unless the user gave one
     outputs, samples, _ = run(
-        problem, method, options, backwards, np.stack([numbers, zs_bar[-1]]), True, first_step, adjoint=adjoint
+        problem, method, options, backwards, np.stack([observed[-1], zs_bar[-1]]), True, first_step, adjoint=adjoint
     )
     require_success(samples, options, inputs.batched, "interpolated adjoint: ")
     a = outputs[-1, 1] if len(zs_bar) > 1 else np.zeros_like(z0)

@@ -10,17 +10,20 @@ others, 1983): 15 nodes, 7 of them Gauss's. A panel on which the two differ by m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from nodeedu.sensitivity.lookup import Path, look_up, make_path, solved, states_of
+from nodeedu.compile.kernels import DONE, call_vjp_theta
+from nodeedu.sensitivity.lookup import Path, look_up, make_path, solved, states_at
 from nodeedu.sensitivity.results import Kept, keep
-from nodeedu.solvers.arguments import Inputs, Options
+from nodeedu.solvers.core import core, driver
 from nodeedu.solvers.lanes import Adjoint, make_samples
 from nodeedu.solvers.runge_kutta import as_method
 from nodeedu.solvers.solution import Solution
 from nodeedu.solvers.solve import require_success, run
+from nodeedu.solvers.status import kernel_failure
 from nodeedu.solvers.systems import ADJOINT, Problem
 
 Array = np.ndarray
@@ -72,18 +75,16 @@ def quadrature(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array, 
         If the backward solve fails.
     """
     inputs, options = solution._inputs, solution._options
-    z0, dtype = inputs.z0, inputs.z0.dtype
-    path, counts, trails = solved(solution), make_samples(len(z0)), Kept(0, 0)
-    p_bar = np.zeros(inputs.field.n_params, dtype)
+    z0, path = inputs.z0, solved(solution)
+    counts, trails = make_samples(len(z0)), Kept(0, 0)
+    p_bar, go_back = np.zeros(inputs.field.n_params, z0.dtype), _adjoint(solution, path)
     a, first_step = np.array(zs_bar[-1]), None if options.first_step else solution._samples["h"]
     for i in range(len(zs_bar) - 1, 0, -1):
-        a, samples, trail = _adjoint(solution, path, a, np.ascontiguousarray(inputs.ts[:, [i, i - 1]]), first_step)
+        a, samples, trail = go_back(a, np.ascontiguousarray(inputs.ts[:, [i, i - 1]]), first_step)
         trails = max(trails, keep(trail.stored_states, trail))
         for name in ("nfev", "accepted", "rejected"):
             counts[name] += samples[name]
-        for b in range(len(z0)):
-            start, stop = inputs.ts[b if len(inputs.ts) > 1 else 0, i - 1 : i + 1]
-            counts["nfev"][b] += _integrate(inputs, options, path, trail, b, start, stop, p_bar)
+        counts["nfev"] += _integrals(solution, path, trail, np.ascontiguousarray(inputs.ts[:, i - 1 : i + 1]), p_bar)
         if i > 1:
             a = a + zs_bar[i - 1]
         first_step = None if options.fixed else samples["h"]
@@ -92,55 +93,105 @@ def quadrature(solution: Solution, zs_bar: Array) -> tuple[Array, Array, Array, 
     return (a if len(zs_bar) > 1 else np.zeros_like(z0)), p_bar, counts, total
 
 
-def _adjoint(solution: Solution, path: Path, a: Array, ts: Array, first_step: Any) -> tuple[Array, Array, Path]:
-    """Solve for a (B, D) between two observations: its end, counts, and dense output."""
-    inputs, options, dtype = solution._inputs, solution._options, a.dtype
+def _adjoint(solution: Solution, path: Path) -> Callable[[Array, Array, Any], tuple[Array, Array, Path]]:
+    """Return what solves for a (B, D) between two observations: its end, counts, and dense output."""
+    inputs, options = solution._inputs, solution._options
+    shape, dtype = inputs.z0.shape, inputs.z0.dtype
     kernels = look_up(inputs.field, path, inputs.p, swapped=True)
     method = as_method(options.tableau, dtype, True)
-    empty, theta = np.empty((0, *a.shape), dtype), inputs.field.kernel("vjp_theta", dtype)
+    empty, theta = np.empty((0, *shape), dtype), inputs.field.kernel("vjp_theta", dtype)
     adjoint = Adjoint(  # no observations and no nodes: all that is left is the system
         empty, empty, theta.callee, np.zeros(inputs.field.n_params, dtype), np.empty(0),
         np.empty((0, len(method.b)), dtype), np.empty(0), np.empty(0), empty[0:0, 0], empty[0:0, 0],
         np.empty(kernels.work_size, dtype),
     )  # fmt: skip
-    problem = Problem(ADJOINT, kernels.vjp_z, kernels.p, np.empty((0, 0), dtype), np.empty(kernels.work_size, dtype))
-    numbers = np.broadcast_to(np.arange(len(a), dtype=dtype)[:, None], a.shape)
-    outputs, samples, records = run(
-        problem, method, options, ts, np.stack([a, numbers]), True, first_step, record=True, adjoint=adjoint
-    )
-    require_success(samples, options, inputs.batched, "quadrature adjoint: ")
-    return outputs[-1, 0], samples, make_path(records, method.interpolant, len(a))
+    numbers, work = np.broadcast_to(np.arange(shape[0], dtype=dtype)[:, None], shape), np.empty_like(adjoint.work)
+
+    def go_back(a: Array, ts: Array, first_step: Any) -> tuple[Array, Array, Path]:
+        problem = Problem(ADJOINT, kernels.vjp_z, kernels.p, np.empty((0, 0), dtype), work)  # keeps kernels alive
+        outputs, samples, records = run(
+            problem, method, options, ts, np.stack([a, numbers]), True, first_step, record=True, adjoint=adjoint
+        )
+        require_success(samples, options, inputs.batched, "quadrature adjoint: ")
+        return outputs[-1, 0], samples, make_path(records, method.interpolant, len(a))
+
+    return go_back
 
 
-def _integrate(
-    inputs: Inputs, options: Options, path: Path, trail: Path, b: int, start: float, stop: float, p_bar: Array
-) -> int:
-    """Add the integral of ``a f_theta`` of sample b to p_bar; return the evaluations."""
-    panels, done, evaluations = [(start, stop)], np.zeros_like(p_bar), 0
-    most = PANELS * int(trail.first[b + 1] - trail.first[b])
-    made, atol = 1, float(np.min(options.atol))
-    while panels:
-        low, high = panels.pop()
-        kronrod, gauss = _panel(inputs, path, trail, b, low, high)
-        evaluations += len(NODES)
-        error, size = (abs(each).max(initial=0.0) for each in (kronrod - gauss, done + kronrod))
-        if made < most and error > atol + options.rtol * size:
-            middle = 0.5 * (low + high)
-            panels += [(low, middle), (middle, high)]
-            made += 1
-            continue
-        done += kronrod
-    p_bar += done
+def _integrals(solution: Solution, path: Path, trail: Path, ts: Array, p_bar: Array) -> Array:
+    """Add the integrals of ``a f_theta`` of all samples over one interval to p_bar; return the evaluations (B,)."""
+    inputs, options, dtype = solution._inputs, solution._options, p_bar.dtype
+    kernel, (samples, size) = inputs.field.kernel("vjp_theta", dtype), inputs.z0.shape
+    most = PANELS * np.diff(trail.first)
+    evaluations, rows = np.zeros(samples, np.int64), np.empty((len(NODES) + 3, len(p_bar)), dtype)
+    states, work = np.empty((2, len(NODES), size), dtype), np.empty(kernel.work_size, dtype)
+    tolerance = float(np.min(options.atol)), options.rtol
+    done = integrate_theta(
+        kernel.callee, path, trail, ts, NODES, KRONROD, GAUSS, *tolerance, most, np.empty((int(most.max()) + 1, 2)),
+        np.empty(len(NODES)), np.empty((len(NODES), 1), dtype), states, rows, inputs.p, p_bar, work, evaluations,
+    )  # fmt: skip
+    if done != DONE:
+        raise kernel_failure("quadrature", options.method, float(ts[0, 0]))
     return evaluations
 
 
-def _panel(inputs: Inputs, path: Path, trail: Path, b: int, low: float, high: float) -> tuple[Array, Array]:
-    """Return Kronrod's and Gauss's integrals over a panel."""
-    half = 0.5 * (high - low)
-    t = low + half * (1.0 + NODES)
-    z, a = states_of(path, b, t), states_of(trail, b, t)
-    kernel = inputs.field.kernel("vjp_theta", z.dtype)
-    rows, work = np.zeros((len(t), inputs.field.n_params), z.dtype), np.empty(kernel.work_size, z.dtype)
-    for i in range(len(t)):
-        kernel.function(t[i : i + 1], z[i : i + 1], a[i : i + 1], inputs.p, rows[i], work)
-    return half * (KRONROD @ rows).astype(z.dtype), half * (GAUSS @ rows).astype(z.dtype)
+@driver
+def integrate_theta(
+    callee, path, trail, ts, nodes, kronrod, gauss, atol, rtol, most, stack, t, numbers, states, rows, p, p_bar, work,
+    evaluations,
+):  # fmt: skip
+    """Add the integral of ``a f_theta`` of every sample to p_bar, panel by panel; return `DONE`, or 0 on failure.
+
+    The last three of rows hold the integral so far, and Kronrod's and Gauss's over a panel.
+    """
+    total, fine, coarse, done = rows[-3], rows[-2], rows[-1], DONE
+    for b in range(evaluations.shape[0]):
+        own = b if ts.shape[0] > 1 else 0
+        stack[0, 0], stack[0, 1], depth, made = ts[own, 0], ts[own, 1], 1, 1
+        for j in range(total.shape[0]):
+            total[j] = 0.0
+        for q in range(nodes.shape[0]):
+            numbers[q, 0] = b
+        while depth > 0 and done == DONE:
+            depth -= 1
+            low, high = stack[depth, 0], stack[depth, 1]
+            done = panel(callee, path, trail, low, high, nodes, kronrod, gauss, t, numbers, states, rows, p, work)
+            evaluations[b] += nodes.shape[0]
+            error, size = 0.0, 0.0
+            for j in range(total.shape[0]):
+                error = max(error, abs(float(fine[j] - coarse[j])))
+                size = max(size, abs(float(total[j] + fine[j])))
+            if made < most[b] and error > atol + rtol * size:
+                middle = 0.5 * (low + high)
+                stack[depth, 0], stack[depth, 1] = low, middle
+                stack[depth + 1, 0], stack[depth + 1, 1] = middle, high
+                depth, made = depth + 2, made + 1
+                continue
+            for j in range(total.shape[0]):
+                total[j] += fine[j]
+        for j in range(total.shape[0]):
+            p_bar[j] += total[j]
+    return done
+
+
+@core
+def panel(callee, path, trail, low, high, nodes, kronrod, gauss, t, numbers, states, rows, p, work):
+    """Set the last two of rows to Kronrod's and Gauss's integrals over a panel; return `DONE`, or 0 on failure."""
+    count, half, done = nodes.shape[0], 0.5 * (high - low), DONE
+    fine, coarse = rows[-2], rows[-1]
+    for q in range(count):
+        t[q] = low + half * (1.0 + nodes[q])
+    states_at(count, t, numbers, path, states[0])
+    states_at(count, t, numbers, trail, states[1])
+    for j in range(fine.shape[0]):
+        fine[j] = coarse[j] = 0.0
+    for q in range(count):
+        row = rows[q]
+        for j in range(row.shape[0]):
+            row[j] = 0.0
+        z, a = states[0, q : q + 1], states[1, q : q + 1]
+        done = min(done, call_vjp_theta(callee, 1, t[q : q + 1], z, a, p, row, work))
+        for j in range(row.shape[0]):
+            fine[j] += half * kronrod[q] * row[j]
+            coarse[j] += half * gauss[q] * row[j]
+    return done

@@ -10,6 +10,8 @@ from ..fitting.arguments import require_folder
 
 # Modules with ``run(folder) -> exit code`` that measure, draw and judge their own claims.
 FIGURES = {
+    "figure4": "nodeedu.models.paper.figure4",
+    "figure5": "nodeedu.models.paper.figure5",
     "stability": "nodeedu.verify.stability_figure",
     "work-precision": "nodeedu.verify.work_precision",
 }

@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..autodiff import structure, transforms
-from ..autodiff.divergence import divergence
+from ..autodiff import divergence, structure, transforms
 from ..autodiff.tape import Tape
 from ..compile import VectorField, vector_field
 from ..errors import SolverError

@@ -1,11 +1,28 @@
-"""What tests of the proofs need: NVIDIA's compiler wheels and a C compiler. Elsewhere they say what is missing."""
+"""What tests of kernels need: numba-cuda, and those that prove something, NVIDIA's compiler wheels and a C compiler.
+
+Where that is missing they are left out, and say so; where NODEEDU_REQUIRE_CUDA_PROOF is set, as in CI, they fail.
+"""
 
 import os
 from functools import cache
+from importlib.util import find_spec
 
 import pytest
 
 REQUIRED = os.environ.get("NODEEDU_REQUIRE_CUDA_PROOF", "") not in ("", "0")
+
+
+LEFT_OUT = not REQUIRED and find_spec("numba_cuda") is None
+
+
+def pytest_ignore_collect(collection_path):
+    """Without numba-cuda nothing of nodeedu.cuda can be imported."""
+    return True if LEFT_OUT and collection_path.name.startswith("test_") else None
+
+
+def pytest_terminal_summary(terminalreporter):
+    if LEFT_OUT:
+        terminalreporter.write_line("tests/cuda: left out, as numba-cuda is not installed (the extra cuda brings it)")
 
 
 @cache

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from nodeedu.cuda.proof.compile import ARCHITECTURES
+from nodeedu.cuda.proof.page import to_markdown
 from nodeedu.cuda.proof.prove import REALS, prove_all
 from nodeedu.cuda.registry import named, rows
 
 pytestmark = [pytest.mark.cuda, pytest.mark.jit]
 
+VERSIONS = re.compile(r"(?:nvidia-[\w-]+|numba-cuda) [\d.]+")
 PAGE = Path(__file__).parents[2] / "tutorials" / "cuda_budgets.md"
 KERNELS = [row.name for row in rows()]
 
@@ -54,10 +56,9 @@ def test_every_missing_barrier_and_every_half_mask_is_caught(everything, kernel)
 
 def test_the_page_of_budgets_is_what_was_found(everything):
     """Renew it with ``python -m nodeedu.cuda.proof.prove --page tutorials/cuda_budgets.md``."""
-    from nodeedu.cuda.proof.page import to_markdown
-
-    page, written = to_markdown(list(everything.values())), PAGE.read_text(encoding="utf-8")
-    made_with = re.compile(r"(nvidia-[\w-]+|numba-cuda) [\d.]+")
-    if [found[0] for found in made_with.finditer(page)] != [found[0] for found in made_with.finditer(written)]:
+    # What follows the budgets depends on the steps taken, and these on the last bits of the CPU's own tanh.
+    texts = to_markdown(list(everything.values())), PAGE.read_text(encoding="utf-8")
+    page, written = (text.partition("## Executed")[0] for text in texts)
+    if VERSIONS.findall(page) != VERSIONS.findall(written):
         pytest.skip("the page was made with other versions of NVIDIA's tools")
     assert page == written

@@ -19,6 +19,8 @@ from nodeedu.sensitivity.discrete import discrete
 from nodeedu.solvers.arguments import check_inputs, check_options
 from nodeedu.solvers.solve import solve
 
+pytestmark = pytest.mark.cuda
+
 THETA = (np.array(1.3),)
 Z0 = np.random.default_rng(0).normal(size=(5, 2))  # two blocks of four threads, three of which have nothing to do
 ZS_BAR = np.random.default_rng(1).normal(size=(4, 5, 2))

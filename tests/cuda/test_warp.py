@@ -8,7 +8,9 @@ from nodeedu.compile import van_der_pol_field
 from nodeedu.cuda.device import SIMULATOR
 from nodeedu.cuda.mlp import recognise
 from nodeedu.cuda.warp_launch import backsolve_warp, require_warp, solve_warp
-from nodeedu.solvers.arguments import check_inputs, check_options
+from nodeedu.flows.augment import augment
+from nodeedu.flows.noise import rademacher
+from nodeedu.solvers.arguments import Inputs, check_inputs, check_options
 from nodeedu.solvers.solve import solve
 
 proof = [pytest.mark.cuda, pytest.mark.jit]
@@ -129,11 +131,10 @@ def problem(example, seed=0):
 class TestExecutedPtx:
     pytestmark = proof
 
-    @pytest.mark.parametrize("example", [CUBED, TIMED])
-    def test_samples_with_times_and_parameters_of_their_own_equal_the_cpu(self, example):
+    def test_samples_with_times_and_parameters_of_their_own_equal_the_cpu(self):
         from nodeedu.cuda.proof import PTX
 
-        inputs, options = problem(example)
+        inputs, options = problem(TIMED)
         scales = (1.0, 0.9, 0.8, 0.7)
         zs, samples = solve_warp(inputs, np.stack([scale * inputs.p for scale in scales]), options, PTX)
         for b, scale in enumerate(scales):
@@ -143,6 +144,21 @@ class TestExecutedPtx:
             np.testing.assert_allclose(zs[:, b], expected.zs[:, 0], atol=1e-12)  # a GPU fuses multiply-adds
             for name in ("accepted", "rejected", "nfev", "f_initial", "status"):
                 assert samples[name][b] == expected._samples[name][0]
+
+    @pytest.mark.parametrize("probes", [0, 1])
+    def test_a_density_flows_as_on_the_cpu(self, probes):
+        from nodeedu.cuda.proof import PTX
+
+        field, theta = field_of(CUBED)
+        flow, x = augment(field, probes), np.random.default_rng(0).normal(size=(3, 2))
+        start = flow.start(x, rademacher((3, probes, 2), 0) if probes else None)
+        expected = check_inputs(flow.field, start, [1.0, 0.0], theta)
+        options = check_options("dopri5", 1e-6, 1e-8, shape=flow.field.shape)
+        inputs = Inputs(field, expected.z0, expected.ts, field.pack(theta), True, False)
+        zs, samples = solve_warp(inputs, inputs.p[None], options, PTX, flow)
+        solution = solve(expected, options)
+        np.testing.assert_allclose(zs, solution.zs, atol=1e-12)  # a GPU fuses multiply-adds
+        np.testing.assert_array_equal(samples["nfev"], solution._samples["nfev"])
 
     def test_the_gradient_agrees_with_differences(self):
         from nodeedu.cuda.proof import PTX

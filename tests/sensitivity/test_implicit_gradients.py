@@ -88,7 +88,7 @@ def test_gradients_of_radau5_are_the_true_ones(problem):
 
 @pytest.mark.parametrize(("solver", "options"), [("radau5", {"rtol": 1e-9, "atol": 1e-11}), ("gauss_legendre4", {})])
 def test_the_times_have_their_gradients_too(truth, problem, solver, options):
-    """In sum what a shift of the clock does, ``z(t; t0 + s)`` of the field at t + s: forward sensitivity of another kind."""
+    """In sum they are what a shift of the clock does to the field, which forward sensitivity tells, too."""
     options = options or {"step_size": 0.01}
     g = ne.gradients(
         problem.field, problem.z0, problem.ts, problem.theta, loss_gradient(truth.zs, problem.targets), solver=solver,

@@ -20,8 +20,10 @@ RECAST(as_b32, float, uint32_t)
 #define SHR_UNSIGNED(T, a, b) ((uint32_t)(b) >= 8 * sizeof(T) ? (T)0 : (T)((T)(a) >> (uint32_t)(b)))
 
 /* A division by zero has an unspecified result on a GPU; it does not trap. */
-#define DIVIDE(T, a, b) ({ T a_ = (a), b_ = (b); b_ == 0 ? (T)-1 : (T)-1 < 0 && b_ == (T)-1 ? (T)(0 - (uint64_t)a_) : (T)(a_ / b_); })
-#define REMAINDER(T, a, b) ({ T a_ = (a), b_ = (b); b_ == 0 ? a_ : (T)-1 < 0 && b_ == (T)-1 ? (T)0 : (T)(a_ % b_); })
+#define MINUS_ONE(T, b) ((T)-1 < 0 && (b) == (T)-1) /* by which the least integer cannot be divided in C */
+#define DIVIDE(T, a, b) \
+  ({ T a_ = (a), b_ = (b); b_ == 0 ? (T)-1 : MINUS_ONE(T, b_) ? (T)(0 - (uint64_t)a_) : (T)(a_ / b_); })
+#define REMAINDER(T, a, b) ({ T a_ = (a), b_ = (b); b_ == 0 ? a_ : MINUS_ONE(T, b_) ? (T)0 : (T)(a_ % b_); })
 #define HIGH(T, W, a, b) ((T)(((W)(T)(a) * (W)(T)(b)) >> (8 * sizeof(T))))
 #define LEAST(a, b) ({ __auto_type a_ = (a); __auto_type b_ = (b); a_ < b_ ? a_ : b_; })
 #define MOST(a, b) ({ __auto_type a_ = (a); __auto_type b_ = (b); a_ > b_ ? a_ : b_; })

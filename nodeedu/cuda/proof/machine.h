@@ -144,7 +144,8 @@ static __attribute__((noinline)) void touch_word(Shadow *s, int how, int site, u
 }
 
 /* Find the array; let `hint` say where it is, so that the same instruction finds it at once next time. */
-static __attribute__((noinline)) Region *look_up(uint8_t *p, uint64_t size, int space, int how, int site, uint32_t *hint) {
+static __attribute__((noinline)) Region *look_up(
+    uint8_t *p, uint64_t size, int space, int how, int site, uint32_t *hint) {
   for (Region *r = L->regions; r < L->regions + L->n_regions; r++) {
     if (!(p >= r->low && p + size <= r->high)) continue;
     if (!(r->space & space)) fail(WRONG_SPACE, site, (uint64_t)p, size, r->space);

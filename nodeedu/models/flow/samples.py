@@ -48,6 +48,8 @@ class Samples:
         Looked at once, at the end.
     levels : int
         Where not 0, values are integers 0 ... levels − 1, and noise is added to them (`nodeedu.flows.dequantise`).
+    generated : bool
+        Whether a generator drew them.
     entropy : float, optional
         Of the generator, in nats, where it is known.
     log_prob : callable, optional
@@ -61,6 +63,7 @@ class Samples:
     watched: NDArray[Any]
     held_out: NDArray[Any]
     levels: int = 0
+    generated: bool = False
     entropy: float | None = None
     log_prob: Callable[[NDArray[Any]], NDArray[Any]] | None = field(default=None, repr=False)
 
@@ -68,11 +71,6 @@ class Samples:
     def dim(self) -> int:
         """D."""
         return int(self.train.shape[1])
-
-    @property
-    def generated(self) -> bool:
-        """Whether a generator of ours drew them."""
-        return self.name in GENERATED
 
     def batch(self, n: int, seed: int, step: int) -> NDArray[Any]:
         """Draw n points (n, D) of those to be fitted, the same for the same seed and step."""
@@ -114,8 +112,8 @@ def named(name: str, seed: int) -> Samples:
     source = densities.data_set(GENERATED[name])
     train, watched = source.sample(TRAIN, seed), source.sample(WATCHED, SEED_WATCHED)
     held_out = source.sample(HELD_OUT, SEED_HELD_OUT)
-    known = {"entropy": source.entropy, "log_prob": source.log_prob}
-    return Samples(name, ("x", "y"), {}, train, watched, held_out, **known)  # type: ignore[arg-type]
+    about = {"generated": True, "entropy": source.entropy, "log_prob": source.log_prob}
+    return Samples(name, ("x", "y"), {}, train, watched, held_out, **about)  # type: ignore[arg-type]
 
 
 def from_file(path: Path) -> Samples:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...fitting import DataError
+from ...fitting.table import reason
 
 DIGITS = 6  # of parameters: a relative error of 5e-7 moves no pixel
 
@@ -30,7 +31,7 @@ def read(path: Path) -> dict[str, Any]:
         if not {"about", "runs", "parameters"} <= set(record):
             raise ValueError("keys are missing")
     except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{path}: got {error}, expected the numbers of a training run") from None
+        raise DataError(f"{path}: got {reason(error)}, expected the numbers of a training run") from None
     return record
 
 
