@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .sensitivity.watch import BacksolveWarning, predict_backsolve
     from .solvers.scipy_api.classes import DOP853, RK23, RK45
     from .solvers.scipy_api.solve_ivp import solve_ivp
+    from .verify.backward_trace import backward_trace
     from .verify.court import court
 
 _HOME = {
@@ -46,6 +47,7 @@ _HOME = {
     "Tensor": "autodiff", "sigmoid": "autodiff", "softplus": "autodiff", "relu": "autodiff",
     "TraceError": "autodiff", "CapturedArrayWarning": "autodiff",
     "SolverError": "errors",
+    "backward_trace": "verify.backward_trace",
     "court": "verify.court",
     **dict.fromkeys(("solve_ivp", "RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA"), "solvers.scipy_api"),
 }  # fmt: skip
@@ -65,6 +67,7 @@ __all__ = [
     "TraceError",
     "VectorField",
     "autodiff",
+    "backward_trace",
     "court",
     "data",
     "event_gradients",

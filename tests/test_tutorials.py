@@ -50,6 +50,7 @@ def test_a_chapter_draws_its_figures(chapter, chapter_runs):
         ("12_change_of_variables", [f"h{k}" for k in range(1, 13) if k != 11] + ["i1", "i2", "i3"]),
         ("12_change_of_variables", ["n1", "n2", "n3", "n4", "n10", "n11"]),
         ("13_hutchinson_ffjord", ["j1", "j2", "j3", "j4", "j5", "h13"]),
+        ("16_from_tape_to_kernel", ["stage", "error", "divergence", "butterfly", "occupancy"]),
         ("14_flow_matching", ["field", "weak", "continuity", "split", "gradients"]),
     ],
 )

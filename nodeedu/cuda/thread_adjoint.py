@@ -22,9 +22,9 @@ from nodeedu.cuda.thread_steps import Choices, Rule, make_steps
 from nodeedu.cuda.views import as_batch, as_blocks, as_samples, repeated
 from nodeedu.solvers.advance import jump
 from nodeedu.solvers.integrate import expire
-from nodeedu.solvers.runge_kutta import ATOL, SPARE, K, Method, Y
+from nodeedu.solvers.runge_kutta import ATOL, SPARE, K, Method, Y, add_scaled, combine
 from nodeedu.solvers.status import RUNNING
-from nodeedu.solvers.trial_step import stage_states, stage_time
+from nodeedu.solvers.trial_step import stage_time
 
 __all__ = ["Backward", "Observed", "adjoint_kernel"]
 
@@ -142,7 +142,8 @@ def _chain_nodes(pull: Any, quadrature: Any, method: Method, sizes: Sizes, real:
 def _node(before: Any, pull: Any, node: Any, weights: Array, omega: Any, stages: int, size: int) -> Function:
     def at_node(accepted, p, p_bar, work, x, flat, t, a, lane):
         before(accepted, p, p_bar, work, x, flat, t, a, lane)
-        stage_states(1, weights, stages, x, flat, flat[SPARE])
+        combine(flat, weights, stages, 0, 2 * size, flat[SPARE])  # `stage_states`, of both blocks side by side
+        add_scaled(flat, 0, 2 * size, flat[SPARE])
         t[0, 0] = stage_time(node, lane) if accepted else lane.t
         weight = -lane.step * omega
         for i in range(size):

@@ -15,20 +15,20 @@ import numpy as np
 
 from nodeedu.cuda.device import Function
 from nodeedu.cuda.mlp_reals import Bind
-from nodeedu.cuda.views import as_flat
+from nodeedu.cuda.views import as_blocks, as_flat
 from nodeedu.solvers.advance import accept, emit, interpolate
 from nodeedu.solvers.integrate import judge
 from nodeedu.solvers.lanes import Control
-from nodeedu.solvers.runge_kutta import Y1, K, Method, combine
+from nodeedu.solvers.norms import MAX, largest, root_mean_square
+from nodeedu.solvers.runge_kutta import SPARE, Y1, K, Method, add_scaled, combine, scale_errors
 from nodeedu.solvers.systems import FIELD, Problem
 from nodeedu.solvers.trial_step import (
     aim,
     choose_first_steps,
-    error_ratios,
     finite_ratios,
     first_slopes,
     probe_first_steps,
-    stage_states,
+    raise_ratio,
 )
 
 __all__ = ["Choices", "Rule", "Steps", "make_steps"]
@@ -89,16 +89,15 @@ def make_steps(
         Whether steps end at every output time; fixed steps do anyway.
     """
     stages, fsal, fixed = len(method.b), method.fsal, rule.fixed
-    b, e, nodes, width = method.b, method.e, method.c.astype(real), blocks * size
+    b, nodes, width = method.b, method.c.astype(real), blocks * size
     probes = not fixed and blocks == 1  # backwards, the first step is one that the forward solve would have tried next
     forgets = not fsal or blocks > 1 or len(rule.jumps) > 0  # whether the first slope is not always known
-    control_of, chain = _make_control(rule, lands, real, bind), _chain_stages(method, slopes, bind)
-    found, none = bind(_first_nonfinite(size, blocks)), bind(_nothing_found)
-    first = bind(first_slopes, evaluate=slopes, first_nonfinite=found)
-    judges, norm = bind(judge, first_nonfinite=none), {"call_norm": bind(_no_norm)}
-    probe, choose, errors = (bind(each, **norm) for each in (probe_first_steps, choose_first_steps, error_ratios))
-    inside = bind(_interpolate(method, width, real, bind))
-    emits = bind(emit, expand=bind(_expand_later), interpolate=inside)
+    control_of, chain = _make_control(rule, lands, real, bind), _chain_stages(method, width, slopes, bind)
+    first = bind(first_slopes, evaluate=slopes, first_nonfinite=bind(_first_nonfinite(size, blocks)))
+    judges = bind(judge, first_nonfinite=bind(_nothing_found))
+    probe, choose = (bind(each, call_norm=bind(_no_norm)) for each in (probe_first_steps, choose_first_steps))
+    errors = _make_errors(rule, method, size, blocks, bind)
+    emits = bind(emit, expand=bind(_expand_later), interpolate=bind(_interpolate(method, width, real, bind)))
     row, lands = method.interpolant.astype(real), lands or fixed
 
     def begin(choices, ts, p, work, x, flat, t, lane, sample):
@@ -116,16 +115,17 @@ def make_steps(
         aim(1, nodes, control, ts, x, t, (lane,))
         chain(problem, x, flat, t)
         if not fsal:
-            stage_states(1, b, stages, x, flat, flat[Y1])
+            combine(flat, b, stages, 0, width, flat[Y1])
+            add_scaled(flat, 0, width, flat[Y1])
         if fixed:
             finite_ratios(1, x, (lane,))
         else:
-            errors(1, e, control, x, flat, t[0], (lane,))
+            errors(choices.rtol, flat, lane)
         judges(1, stages, control, x, (lane,), (sample,))
 
     def advance(ts, x, flat, lane, outputs):
         emits(1, row, lands, ts, x, flat, (lane,), outputs)
-        accept(1, stages, fsal, x, flat, (lane,))
+        accept(1, stages, fsal, as_blocks(flat, 1), flat, (lane,))  # all blocks as one: no loop over them
 
     return Steps(bind(begin), bind(trial), bind(advance))
 
@@ -145,7 +145,7 @@ def _make_control(rule: Rule, lands: bool, real: Any, bind: Bind) -> Any:
     return bind(control)
 
 
-def _chain_stages(method: Method, slopes: Any, bind: Bind) -> Any:
+def _chain_stages(method: Method, width: int, slopes: Any, bind: Bind) -> Any:
     """Make ``stages(problem, x, flat, t)``, which fills the slopes x[K + 1 :]."""
 
     def start(problem, x, flat, t):
@@ -153,17 +153,46 @@ def _chain_stages(method: Method, slopes: Any, bind: Bind) -> Any:
 
     chain = bind(start)
     for q in range(1, len(method.b)):
-        chain = bind(_stage(chain, q, method.A[q], slopes))
+        chain = bind(_stage(chain, q, method.A[q], width, slopes))
     return chain
 
 
-def _stage(before: Any, q: int, weights: Array, slopes: Any) -> Function:
+def _stage(before: Any, q: int, weights: Array, width: int, slopes: Any) -> Function:
     def stage(problem, x, flat, t):
         before(problem, x, flat, t)
-        stage_states(1, weights, q, x, flat, flat[Y1])
+        # What `stage_states` does block by block: here all blocks lie side by side.
+        combine(flat, weights, q, 0, width, flat[Y1])
+        add_scaled(flat, 0, width, flat[Y1])
         slopes(problem, 1, t[q], x[Y1], x[K + q])
 
     return stage
+
+
+def _make_errors(rule: Rule, method: Method, size: int, blocks: int, bind: Bind) -> Any:
+    """Make ``errors(rtol, flat, lane)``, which does for one lane what `trial_step.error_ratios` does for all."""
+    weights, stages, width = method.e, len(method.e), blocks * size
+
+    def start(flat, lane):
+        pass
+
+    chain, norm = bind(start), bind(largest if rule.norm == MAX else root_mean_square)
+    for m in range(blocks):
+        chain = bind(_block_error(chain, m, size, norm))
+
+    def errors(rtol, flat, lane):
+        combine(flat, weights, stages, 0, width, flat[SPARE])
+        scale_errors(flat, rtol, 0, width)
+        chain(flat, lane)
+
+    return bind(errors)
+
+
+def _block_error(before: Any, m: int, size: int, norm: Any) -> Function:
+    def block_error(flat, lane):
+        before(flat, lane)
+        raise_ratio(m, norm(flat, m * size, (m + 1) * size), lane)
+
+    return block_error
 
 
 def _interpolate(method: Method, width: int, real: Any, bind: Bind) -> Function:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from nodeedu.cuda.device import Target
+from nodeedu.cuda.device import Target, launch
 from nodeedu.cuda.ensemble import make_choices, make_rule
+from nodeedu.cuda.limits import require_room
 from nodeedu.cuda.mlp import Perceptron, recognise
 from nodeedu.cuda.mlp_reals import as_type
 from nodeedu.cuda.tile import forward_tile_kernel
@@ -68,7 +69,8 @@ def solve_tile(inputs: Inputs, p: Array, options: Options, target: Target) -> tu
     if inputs.ts.shape[1] == 1:
         return inputs.z0[None].copy(), start_samples(inputs.ts[:, 0], len(inputs.z0))
     kernel, blocks, threads, given = launch_tile(inputs, p, options, target)
-    kernel[blocks, threads](given)
+    require_room(given, len(inputs.z0), target)
+    launch(kernel, blocks, threads, given)
     samples = start_samples(0.0, len(inputs.z0))
     fill_samples(samples, given, 1 + (given.first_steps == 0), options)
     return given.outputs, samples
@@ -95,7 +97,8 @@ def backsolve_tile(
 ) -> tuple[Array, Array, Array]:
     """Solve the adjoint ODE with a block a tile; return a(t0+) (B, D), p_bar (P,) and counters, as `backsolve`."""
     kernel, blocks, threads, given = launch_tile_backward(inputs, options, zs, zs_bar, first_steps, target)
-    kernel[blocks, threads](given)
+    require_room(given, len(inputs.z0), target)
+    launch(kernel, blocks, threads, given)
     samples = start_samples(0.0, len(inputs.z0))
     fill_samples(samples, given, given.counts[:, 3] - (given.counts[:, 0] == SUCCESS), options)
     return given.a, given.p_bars.sum(axis=0)[gradient_order(recognise(inputs.field))[0]], samples

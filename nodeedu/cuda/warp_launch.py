@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from nodeedu import tableaus
-from nodeedu.cuda.device import Target
+from nodeedu.cuda.device import Target, launch
 from nodeedu.cuda.ensemble import make_choices, make_rule
+from nodeedu.cuda.limits import require_room
 from nodeedu.cuda.mlp import Perceptron, recognise
 from nodeedu.cuda.mlp_reals import as_type
 from nodeedu.cuda.warp import COUNTS, Forward, forward_kernel
@@ -92,7 +93,8 @@ def solve_warp(
         require_warp(inputs, options)
         return inputs.z0[None].copy(), start_samples(inputs.ts[:, 0], len(inputs.z0))
     kernel, blocks, given = launch_forward(inputs, p, options, target, flow)
-    kernel[blocks, (WARP, WARPS)](given)
+    require_room(given, len(inputs.z0), target)
+    launch(kernel, blocks, (WARP, WARPS), given)
     samples = start_samples(0.0, len(inputs.z0))
     first = 1 + (given.first_steps == 0)
     fill_samples(samples, given, first, options)
@@ -119,7 +121,8 @@ def backsolve_warp(
 ) -> tuple[Array, Array, Array]:
     """Solve the adjoint ODE with a warp a sample; return a(t0+) (B, D), p_bar (P,) and counters, as `backsolve`."""
     kernel, blocks, given = launch_backward(inputs, options, zs, zs_bar, first_steps, target)
-    kernel[blocks, (WARP, WARPS)](given)
+    require_room(given, len(inputs.z0), target)
+    launch(kernel, blocks, (WARP, WARPS), given)
     samples = start_samples(0.0, len(inputs.z0))
     fill_samples(samples, given, given.counts[:, 3] - (given.counts[:, 0] == SUCCESS), options)
     return given.a, given.p_bars.sum(axis=0), samples
