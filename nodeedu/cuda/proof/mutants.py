@@ -24,12 +24,17 @@ class Mutant:
 
 
 def mutants(program: Program) -> Iterator[Mutant]:
-    """Yield the kernel without each of its barriers, and with half a mask in each of its shuffles, one at a time."""
+    """Yield the kernel without each of its barriers, and with half a mask in a shuffle of each line, one at a time.
+
+    A sum over a warp of a wide state is hundreds of copies of one line, unrolled; one of them stands for all.
+    """
+    seen = set()
     for site, instruction in enumerate(program.translation.sites):
         name, where = instruction.parts[0], f" at {place(instruction)}"
         if name in ("bar", "barrier") and "red" not in instruction.parts:
             yield Mutant(f"no {instruction.opcode}{where}", site)
-        if name == "shfl":
+        if name == "shfl" and instruction.source not in seen:
+            seen.add(instruction.source)
             yield Mutant(f"half the mask{where}", site)
 
 
