@@ -120,7 +120,7 @@ def _guarded(verb: Verb, module: Any, args: argparse.Namespace) -> int:
     except DataError as error:
         print(error, file=sys.stderr)
         return 2
-    except (SolverError, OSError) as error:
+    except (SolverError, OSError, FloatingPointError) as error:  # the last: a loss that is not finite
         if isinstance(error, BrokenPipeError):
             raise
         print(f"nodeedu {verb.name}: {error}", file=sys.stderr)

@@ -239,7 +239,7 @@ def test_a_second_run_keeps_the_files_of_the_first_and_says_so(tmp_path, capsys)
     assert (tmp_path / "model.1.npz").read_text() == "old model.1.npz"
     assert (tmp_path / "fit.1.png").read_text() == "old fit.png"
     assert (tmp_path / "model.npz").read_text() == "new"
-    assert f"kept  {tmp_path / 'model.2.npz'}, the model.npz of an earlier run" in capsys.readouterr().out
+    assert f"kept  {tmp_path / 'model.2.npz'}, the model.npz of an earlier run" in capsys.readouterr().err
 
 
 @pytest.mark.jit

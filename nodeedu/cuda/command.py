@@ -16,7 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser : argparse.ArgumentParser
     """
     parser.add_argument("action", choices=["selfcheck"], help="check every kernel, with or without a GPU")
-    parser.add_argument("--kernel", action="append", default=[], metavar="NAME", help="only this one; as often as given")
+    only = "only this one; may be given again"
+    parser.add_argument("--kernel", action="append", default=[], metavar="NAME", help=only)
     parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="print the report as JSON, or write it")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from . import figure, report
 from .baselines import LotkaVolterra, fit_lotka_volterra, persistence
 from .coordinates import choose
 from .errors import Errors, errors
+from .files import make_way
 from .gradient_check import GradientCheck, check_gradient
 from .model import Model
 from .table import Table, refusal
@@ -119,21 +119,11 @@ def write(outcome: Outcome, out: Path) -> None:
     plot.headless()
     picture = outcome.draw()
     out.mkdir(parents=True, exist_ok=True)
-    outcome.model.save(_free(out / "model.npz"))
+    outcome.model.save(make_way(out / "model.npz"))
     print(f"wrote {out / 'model.npz'}")
-    print(f"wrote {plot.save(picture, _free(out / 'fit.png'))}")
+    print(f"wrote {plot.save(picture, make_way(out / 'fit.png'))}")
 
 
 def busy(text: str) -> None:
     """Say on stderr what is being done."""
     print(text, file=sys.stderr, flush=True)
-
-
-def _free(path: Path) -> Path:
-    """Rename a file of an earlier run to the first free number, and say so; return the path."""
-    if path.exists():
-        numbers = (path.with_name(f"{path.stem}.{i}{path.suffix}") for i in range(1, 10**6))
-        earlier = next(name for name in numbers if not name.exists())
-        os.rename(path, earlier)
-        print(f"kept  {earlier}, the {path.name} of an earlier run")
-    return path

@@ -112,7 +112,7 @@ def _sample(args: argparse.Namespace) -> int:
 
 def _density(args: argparse.Namespace) -> int:
     from ... import plot
-    from .files import make_way
+    from ...fitting.files import make_way
     from .model import load
 
     model = load(args.model)

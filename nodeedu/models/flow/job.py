@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ... import plot
+from ...fitting.files import make_way
 from . import figure, report
 from .baselines import compare
-from .files import make_way
 from .samples import Samples
 from .training import Files, Recipe, Trained, fit
 
