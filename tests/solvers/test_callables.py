@@ -1,5 +1,6 @@
 """Plain callables: what they are given, what they may return, and what becomes of their exceptions."""
 
+import gc
 import math
 import signal
 import sys
@@ -196,7 +197,9 @@ def alarm():
         raise Interrupt
 
     before = signal.signal(signal.SIGALRM, interrupt)
+    gc.disable()  # what strikes in a callback of the collector, such as Hypothesis has one, is lost to Python itself
     yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
+    gc.enable()
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
 

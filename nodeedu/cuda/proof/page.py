@@ -36,7 +36,7 @@ never waited. Machine code takes more instructions than PTX, and no kernel keeps
 
 MUTANTS = """## Mutants
 
-Each barrier removed, a shuffle of each line with half a mask, one at a time, and what notices: `race` is the machine's watch over
+Each barrier removed, a shuffle of each line with half a mask, one at a time, and what notices: `race` is the watch over
 shared memory, `mask` and `lane` its checks of shuffles, `deadlock` threads that wait for ever, `result` wrong numbers.
 """
 
