@@ -1,8 +1,22 @@
-"""Ensembles of trajectories on a GPU, or in Numba's simulator of one. Nothing else of nodeedu imports this package."""
+"""Ensembles of trajectories on a GPU, or in Numba's simulator of one.
+
+Names are imported when they are first used: all but `nodeedu cuda --help` needs the package numba-cuda.
+"""
 
 from __future__ import annotations
 
-from nodeedu.cuda.device import GPU, SIMULATOR, Target
-from nodeedu.cuda.ensemble import Ensemble, odeint_ensemble
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nodeedu.cuda.device import GPU, SIMULATOR, Target
+    from nodeedu.cuda.ensemble import Ensemble, odeint_ensemble
 
 __all__ = ["GPU", "SIMULATOR", "Ensemble", "Target", "odeint_ensemble"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"nodeedu.cuda has no {name!r}; it has {', '.join(__all__)}")
+    home = "ensemble" if name in ("Ensemble", "odeint_ensemble") else "device"
+    return getattr(import_module(f"nodeedu.cuda.{home}"), name)

@@ -9,6 +9,7 @@ from nodeedu.cuda.proof.assemble import assemble
 from nodeedu.cuda.proof.budgets import excess, measure
 from nodeedu.cuda.proof.examples import atomic_sum, tanh_of
 from nodeedu.cuda.proof.occupancy import occupancy
+from nodeedu.cuda.proof.roofline import ceiling
 from nodeedu.cuda.registry import Budget, Launch, Row
 
 needs_wheels = [pytest.mark.cuda, pytest.mark.jit]
@@ -106,6 +107,14 @@ class TestReports:
 )
 def test_occupancy_on_a_hopper(registers, shared, threads, share):
     assert occupancy("sm_90", registers, shared, threads) == share
+
+
+def test_the_ceiling_is_that_of_the_busiest_unit():
+    steps_of_fma = ceiling({"fma.rn.f64": 1000, "mov.f64": 10**6}, 1)  # moves cost nothing
+    assert steps_of_fma.bound == "float64"
+    assert steps_of_fma.steps_per_second == pytest.approx(64 * 132 * 1.98e9 / 1000)
+    assert ceiling({"fma.rn.f64": 1000, "ex2.approx.f32": 500, "bra": 1}, 1).bound == "approximate"
+    assert ceiling({"fma.rn.f32": 1000, "bra": 10}, 1).bound == "issue"
 
 
 def test_an_architecture_without_known_limits_is_refused():

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from nodeedu.cuda.proof.registers import C_TYPES, width
 
-__all__ = ["KINDS", "by_kind", "moved_bytes"]
+__all__ = ["KINDS", "by_kind", "kind_of", "moved_bytes"]
 
 KINDS = (
     "float64 fma", "float64 add, mul", "float64 div, sqrt", "float32 fma", "float32 add, mul", "float32 div, sqrt",

@@ -31,7 +31,7 @@ COUNTS = """## Executed instructions
 
 PTX instructions of the example's threads together, per step of one trajectory where the kernel steps; barriers and
 shuffles of the whole example. The ceiling is **an estimate** for one {gpu}: the steps in a second if its busiest unit
-never waited. Machine code takes more instructions than PTX, and no kernel keeps a unit busy all the time.
+never waited, for memory neither. Machine code takes more instructions than PTX, and no kernel keeps a unit busy.
 """
 
 MUTANTS = """## Mutants

@@ -2,8 +2,8 @@
 
 An SM issues at most four warp instructions a clock, and each kind of instruction has units of its own, which take so
 many threads' instructions a clock (CUDA C++ Programming Guide, "Throughput of Native Arithmetic Instructions", compute
-capability 9.0). The kind that needs the longest bounds the rate. PTX counts are less than those of machine code, and no
-kernel keeps units busy all the time: expect a fraction.
+capability 9.0). The kind that needs the longest bounds the rate. PTX counts are less than those of machine code, memory
+is taken to answer at once, and no kernel keeps units busy all the time: expect a fraction.
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nodeedu.cuda.proof.counts import by_kind, moved_bytes
+from nodeedu.cuda.proof.counts import kind_of
 
 __all__ = ["H100", "Ceiling", "Gpu", "ceiling"]
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU: its SMs, clock in Hz, bytes of global memory moved in a second, instructions of a clock and SM by unit."""
+    """A GPU: its SMs, clock in Hz, instructions of a clock and SM by unit."""
 
     name: str
     multiprocessors: int
     clock: float
-    bandwidth: float
     units: Mapping[str, float]
 
 
@@ -32,7 +31,6 @@ H100 = Gpu(
     "H100 SXM",
     132,
     1.98e9,
-    3.35e12,
     {"float64": 64, "float32": 128, "approximate": 16, "integer": 64, "exchange": 32, "memory": 32, "issue": 128},
 )
 
@@ -45,9 +43,18 @@ _UNITS = {
 }  # fmt: skip
 
 
+def _unit(opcode: str) -> str:
+    """Return the unit of an instruction; none for moves, which the assembler makes disappear."""
+    parts = opcode.split(".")
+    integers = not {"f32", "f64"} & set(parts[-2:])
+    if parts[0] in ("mov", "cvta") or (parts[0] == "cvt" and integers):
+        return ""
+    return _UNITS.get(kind_of(opcode), "branch")
+
+
 @dataclass(frozen=True)
 class Ceiling:
-    """The estimate: steps in a second at most, and the unit that bounds them ("bandwidth": global memory)."""
+    """The estimate: steps in a second at most, and the unit that bounds them."""
 
     steps_per_second: float
     bound: str
@@ -65,12 +72,12 @@ def ceiling(instructions: Mapping[str, int], steps: int, gpu: Gpu = H100) -> Cei
     gpu : Gpu
         Which one.
     """
-    kinds = by_kind(instructions)
-    used: Counter[str] = Counter({"issue": sum(count for kind, count in kinds.items() if kind != "parameter")})
-    for kind, count in kinds.items():
-        if kind in _UNITS:
-            used[_UNITS[kind]] += count
-    seconds = {unit: count / (gpu.units[unit] * gpu.multiprocessors * gpu.clock) for unit, count in used.items()}
-    seconds["bandwidth"] = moved_bytes(instructions) / gpu.bandwidth
+    used: Counter[str] = Counter()
+    for opcode, count in instructions.items():
+        unit = _unit(opcode)
+        if unit:
+            used["issue"] += count
+            used[unit] += count
+    seconds = {unit: used[unit] / (rate * gpu.multiprocessors * gpu.clock) for unit, rate in gpu.units.items()}
     bound = max(seconds, key=lambda unit: seconds[unit])
     return Ceiling(steps / seconds[bound], bound)
