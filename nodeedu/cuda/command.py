@@ -34,6 +34,9 @@ def run(args: argparse.Namespace) -> int:
     int
         Exit code: 0 if nothing failed, 1 if a check did, 2 if a name is unknown or a package is missing.
     """
+    if args.json not in (None, "-") and not Path(args.json).parent.is_dir():
+        print(f"--json: got {args.json}, expected a file in a folder that exists", file=sys.stderr)
+        return 2
     try:
         from nodeedu.cuda.selfcheck import selfcheck
     except ImportError as error:

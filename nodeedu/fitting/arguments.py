@@ -45,7 +45,7 @@ def number(text: str, expected: str, low: float, high: float) -> float:
     return value
 
 
-def require_folder(path: Path) -> None:
+def require_folder(path: Path, option: str = "--out") -> None:
     """Refuse a folder that cannot be made or written to, before any work is done; nothing is made yet.
 
     Raises
@@ -55,6 +55,6 @@ def require_folder(path: Path) -> None:
     """
     existing = next(each for each in (path, *path.absolute().parents) if each.exists())
     if not existing.is_dir():
-        raise DataError(f"--out: got {path}, but {existing} is a file; expected a folder")
+        raise DataError(f"{option}: got {path}, but {existing} is a file; expected a folder")
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise DataError(f"--out: got {path}, but {existing} cannot be written to; expected a folder that can")
+        raise DataError(f"{option}: got {path}, but {existing} cannot be written to; expected a folder that can")

@@ -115,6 +115,8 @@ def _density(args: argparse.Namespace) -> int:
     from ...fitting.files import make_way
     from .model import load
 
+    if args.figure:
+        require_folder(args.figure.parent, "--figure")
     model = load(args.model)
     if model.dim != 2:
         raise DataError(f"{args.model}: got a flow of {model.dim} dimensions, expected 2: a grid needs a plane")

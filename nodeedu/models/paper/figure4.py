@@ -40,20 +40,13 @@ BUDGETS = {
     for size, rate in zip(SIZES, RATES[kind], strict=True)
 }
 DRAWS, SEED_OF_DRAWS = 20_000, 1_000_000  # that a reverse KL is averaged over, the same for all models
-DPI = 100  # of many small panels: less than `plot.save`, to keep the file small
 WINDOW = 4.0  # half the side of a panel
 GRID, REACH = 241, 4.5  # of the base, that is carried to draw a density
 
 
 def run(folder: Path) -> int:
     """Draw ``figure4.png`` into a folder from the recorded numbers, print the claims; return 0 if all hold, else 1."""
-    plot.headless()
-    found = record.read(NUMBERS)
-    path = Path(folder) / "figure4.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draw(found).savefig(path, dpi=DPI)
-    print("wrote", path)
-    return 0 if all(claims(found)) else 1
+    return record.redraw(NUMBERS, Path(folder) / "figure4.png", draw, claims)
 
 
 def claims(found: dict[str, Any]) -> list[bool]:

@@ -36,19 +36,12 @@ BUDGETS = {"NF": Budget(steps=4_000, batch=256, rate=1e-2), "CNF": Budget(steps=
 SCALE = 2.0  # models see data divided by it
 HELD_OUT, SEED_HELD_OUT = 20_000, 1_000_000
 TIMES = (0.0, 0.25, 0.5, 0.75, 1.0)  # at which the CNF is drawn
-DPI = 100  # of many small panels: less than `plot.save`, to keep the file small
 WINDOW, GRID = 4.2, 181
 
 
 def run(folder: Path) -> int:
     """Draw ``figure5.png`` into a folder from the recorded numbers, print the claims; return 0 if all hold, else 1."""
-    plot.headless()
-    found = record.read(NUMBERS)
-    path = Path(folder) / "figure5.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draw(found).savefig(path, dpi=DPI)
-    print("wrote", path)
-    return 0 if all(claims(found)) else 1
+    return record.redraw(NUMBERS, Path(folder) / "figure5.png", draw, claims)
 
 
 def claims(found: dict[str, Any]) -> list[bool]:

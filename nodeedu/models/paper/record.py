@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import plot
 from ...fitting import DataError
 from ...fitting.table import reason
 
 DIGITS = 6  # of parameters: a relative error of 5e-7 moves no pixel
 
+DPI = 100  # of many small panels: less than `plot.save`, to keep the file small
+
 Run = dict[str, Any]
+
+
+def redraw(
+    numbers: Path, path: Path, draw: Callable[[dict[str, Any]], Any], claims: Callable[[dict[str, Any]], list[bool]]
+) -> int:
+    """Draw a figure from its numbers and print its claims; return 0 if all hold, else 1."""
+    plot.headless()
+    found = read(numbers)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw(found).savefig(path, dpi=DPI)
+    print("wrote", path)
+    return 0 if all(claims(found)) else 1
 
 
 def read(path: Path) -> dict[str, Any]:
