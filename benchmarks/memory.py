@@ -1,4 +1,4 @@
-"""Peak memory of one gradient at 10 000 steps, less that at 100: what a method stores of the trajectory.
+"""How far one gradient at 10 000 steps makes memory rise, less one at 100: what a method stores of the trajectory.
 
 The field and the batch of the spiral, equal steps over [0, 5], a loss on the first and the last state; a fresh process
 for each figure. "States a step" is the growth in units of the state of the batch (20 x 2 numbers) for each step more: 0

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .solvers.scipy_api.solve_ivp import solve_ivp
     from .verify.backward_trace import backward_trace
     from .verify.court import court
+    from .verify.peak_memory import peak_memory
 
 _HOME = {
     "vector_field": "compile", "VectorField": "compile", "linear_field": "compile", "mlp_field": "compile",
@@ -48,7 +49,7 @@ _HOME = {
     "TraceError": "autodiff", "CapturedArrayWarning": "autodiff",
     "SolverError": "errors",
     "backward_trace": "verify.backward_trace",
-    "court": "verify.court",
+    "court": "verify.court", "peak_memory": "verify.peak_memory",
     **dict.fromkeys(("solve_ivp", "RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA"), "solvers.scipy_api"),
 }  # fmt: skip
 _MODULES = ("autodiff", "data", "flows", "nn", "plot", "tableaus")
@@ -78,6 +79,7 @@ __all__ = [
     "mlp_field",
     "nn",
     "odeint",
+    "peak_memory",
     "plot",
     "predict_backsolve",
     "relu",

@@ -6,6 +6,7 @@
 - court: gradients and derivations of your own (`nodeedu check-gradient`)
 - work_precision, ode_problems: what an error costs, beside SciPy (`nodeedu figure work-precision`)
 - stability_regions, stability_figure: where methods of fixed steps are stable (`nodeedu figure stability`)
+- peak_memory: what a call takes of the machine's memory
 - problem, standard_problems, walk, steps: what all of them are tried on
 - checks: how the chapters check their equations
 """

@@ -15,10 +15,10 @@ def test_all_methods_agree_on_the_built_in_problem(capsys, tmp_path):
     command.add_arguments(parser)
     assert command.run(parser.parse_args(["--figure", str(tmp_path / "trial.png")])) == 0
     out = capsys.readouterr().out
-    heading = next(i for i, line in enumerate(out.splitlines()) if line.endswith("nfev    bytes      ms"))
+    heading = next(i for i, line in enumerate(out.splitlines()) if line.endswith("nfev    bytes  peak kB      ms"))
     table = {line[3:15].strip(): line.split() for line in out.splitlines()[heading + 1 : heading + 11]}
     assert {*METHODS, "differences", "complex step", "SciPy"} == set(table)
-    assert table["backsolve"][-2] == str(8 * 4 * 2)  # bytes of four states with D = 2
+    assert table["backsolve"][-3] == str(8 * 4 * 2)  # bytes of four states with D = 2
     assert out.count("routes agree") == 3
     assert out.rstrip().endswith("VERDICT: right")
     assert (tmp_path / "trial.png").exists()

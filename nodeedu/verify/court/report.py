@@ -72,11 +72,12 @@ def _trial(trial: Trial) -> list[str]:
     width = max([len(route.name) for route in trial.routes] + [6]) + 3
     numbers = "".join(f"{i:>7}" for i in range(1, len(trial.routes) + 1))
     lines = ["relative difference of a row from a column, the largest of dL/dz0, dL/dtheta and dL/dts"]
-    lines.append(" " * width + numbers + f"{'nfev':>10}{'bytes':>9}{'ms':>8}")
+    lines.append(" " * width + numbers + f"{'nfev':>10}{'bytes':>9}{'peak kB':>9}{'ms':>8}")
     worst = trial.errors.max(axis=0)
     for i, route in enumerate(trial.routes):
         cells = "".join(f"{x:>7.0e}" if i != j else f"{'.':>7}" for j, x in enumerate(worst[i]))
-        costs = f"{route.nfev:>10}{route.stored_bytes:>9}{1e3 * route.seconds:>8.1f}"
+        peak = "?" if route.peak_bytes is None else f"{route.peak_bytes / 1000:.0f}"
+        costs = f"{route.nfev:>10}{route.stored_bytes:>9}{peak:>9}{1e3 * route.seconds:>8.1f}"
         lines.append(f"{i + 1:>2} {route.name:<{width - 3}}{cells}{costs}")
     lines += [f"not applicable: {name}: {why}" for name, why in trial.left_out.items()]
     lines += [f"failed: {name}: {why}" for name, why in trial.failed.items()]

@@ -10,6 +10,7 @@ import copy
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -20,6 +21,7 @@ from ...autodiff.check import central_difference, relative_error
 from ...errors import SolverError
 from ...sensitivity import gradients, odeint
 from ...sensitivity.gradients import METHODS
+from ..peak_memory import peak_memory
 from ..problem import Problem
 from .case import Case
 
@@ -47,6 +49,8 @@ class Route:
         Of the arrays kept for the backward pass; of the sensitivities carried along by routes that have none.
     seconds : float
         Without compilation.
+    peak_bytes : int or None
+        By which resident memory rose meanwhile, if the system tells (`peak_memory`).
     """
 
     name: str
@@ -54,6 +58,7 @@ class Route:
     nfev: int
     stored_bytes: int
     seconds: float
+    peak_bytes: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,14 +127,19 @@ def run_trial(case: Case, scipy: bool = True) -> Trial:
                 warnings.simplefilter("ignore", RuntimeWarning)  # what they warn of shows in the errors
                 if name in METHODS:
                     job()  # compiles
-                begin = perf_counter()
-                routes.append(Route(name, *job(), perf_counter() - begin))
+                ((found, nfev, stored), seconds), peak = peak_memory(partial(_timed, job))
+                routes.append(Route(name, found, nfev, stored, seconds, peak))
         except ValueError as error:
             left_out[name] = str(error)
         except SolverError as error:
             (left_out if name == "reversible" else failed)[name] = str(error)
     errors = [[[relative_error(a.found[q], b.found[q]) for b in routes] for a in routes] for q in range(3)]
     return Trial(tuple(routes), left_out, failed, np.array(errors).reshape(3, len(routes), len(routes)), case.threshold)
+
+
+def _timed(job: Callable[[], Costs]) -> tuple[Costs, float]:
+    begin = perf_counter()
+    return job(), perf_counter() - begin
 
 
 def _by_method(case: Case, method: str) -> Callable[[], Costs]:
