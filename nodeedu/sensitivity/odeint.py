@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 
 from nodeedu.sensitivity.backends import require_backend, use
-from nodeedu.sensitivity.tensors import holds_tensors, solve_on_tensors, values
+from nodeedu.sensitivity.tensors import holds_tensors, solve_events_on_tensors, solve_on_tensors, values
 from nodeedu.solvers.arguments import check_inputs, check_options
 from nodeedu.solvers.events.solve import solve_with_events
 from nodeedu.solvers.solution import Solution
@@ -101,7 +101,8 @@ def odeint(
     -------
     Solution
         ``sol.zs``, ``sol.stats``, ``sol(t)`` for dense output, ``sol.t_events`` and ``sol.z_events``. With Tensors
-        among z0, ts and theta, ``sol.zs`` is a Tensor: the solve records itself.
+        among z0, ts and theta, ``sol.zs`` is a Tensor, and so are the times and states of events: the solve records
+        itself.
 
     Raises
     ------
@@ -122,7 +123,7 @@ def odeint(
     )  # fmt: skip
     if events is not None:
         if on_tensors:
-            raise ValueError("events: got some together with Tensors; use ne.event_gradients on a solve of arrays")
+            return solve_events_on_tensors(inputs, options, events, z0, ts, theta, gradient)
         solution = solve_with_events(inputs, options, events)
         require_success(solution._samples, options, inputs.batched, diagnose=solution.diagnose)
         return solution
