@@ -7,15 +7,20 @@ to the state that the forward solve returned; without the reset, it comes back f
 exactly at the observations and carry their size across them. The integral for theta is a quadrature over the accepted
 steps. It takes no part in the error estimate (the seminorm of Kidger, Chen & Lyons, arXiv 2009.09457), as it does not
 act back on z and a; full_norm.py lets it.
+
+What comes back need not have gone forth with the same method: the solve of `adams` is followed by the adjoint ODE under
+`TURN`, at the same tolerances.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from nodeedu import tableaus
 from nodeedu.sensitivity.full_norm import Go, in_full_norm
 from nodeedu.sensitivity.results import Kept, keep
 from nodeedu.solvers.arguments import Options
@@ -28,6 +33,7 @@ from nodeedu.solvers.systems import ADJOINT, Problem
 from nodeedu.tableaus import Tableau
 
 Array = np.ndarray
+TURN = {"adams": "dopri5"}  # methods that go forth only -> what comes back in their place
 
 
 def backsolve(
@@ -84,6 +90,15 @@ def backsolve(
     )  # fmt: skip
     require_success(samples, options, inputs.batched, "backsolve: ")
     return outputs[-1, 1], p_bar, samples, kept, outputs[-1, 0]
+
+
+def turned(solution: Solution) -> Solution:
+    """Return a solve as one by the Runge-Kutta method that goes back; if it is by such a method, itself."""
+    options = solution._options
+    if options.tableau is not None:
+        return solution
+    method = TURN[options.method]
+    return replace(solution, _options=replace(options, method=method, tableau=tableaus.get(method)))
 
 
 def check_backsolve(reset: object, seminorm: object, method: str, options: Options) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nodeedu.sensitivity.backends import require_backend, use
-from nodeedu.sensitivity.backsolve import backsolve, check_backsolve
+from nodeedu.sensitivity.backsolve import TURN, backsolve, check_backsolve, turned
 from nodeedu.sensitivity.checkpointed import check_slots, checkpointed
 from nodeedu.sensitivity.discrete import discrete
 from nodeedu.sensitivity.forward import forward
@@ -77,7 +77,7 @@ def gradients(
         quadrature for theta; forward is forward sensitivity, which costs one column for each number in z0 and theta;
         reversible is backpropagation that undoes the steps of a reversible or symplectic solver and stores none.
     solver, rtol, atol, step_size, first_step, max_step, max_steps
-        See `odeint`; they hold in both directions.
+        See `odeint`; they hold in both directions. After "adams", "backsolve" comes back by "dopri5".
     solution : Solution, optional
         What `odeint` returned for the same field, z0, ts and theta, to save the forward solve. Its own options hold.
     controller, norm, jump_ts, min_step
@@ -143,6 +143,8 @@ def gradients(
         return package(inputs, zs, a, p_bar, counts, counts["nfev"] * 0, counts, carried, bar)
     solution = solve_for(method, inputs, options, solution)
     require_success(solution._samples, options, inputs.batched, diagnose=solution.diagnose)
+    if method == "backsolve":
+        solution = turned(solution)
     if watch:
         watch_backsolve(solution, bar)
     return differentiate(solution, bar, method, slots, reset, seminorm)
@@ -201,12 +203,13 @@ def require_differentiable(options: Options, method: str) -> None:
     """Raise ValueError if a gradient method cannot differentiate a solver."""
     if method == "reversible":
         return require_reversible(options)
-    if options.tableau is not None:
+    if options.tableau is not None or (method == "backsolve" and options.method in TURN):
         return
     if method != "discrete":
         raise ValueError(f"method: {method!r} takes an explicit Runge-Kutta method, got {options.method!r}")
     if not hasattr(algorithm(options.method), "backward"):
-        raise ValueError(f"method: 'discrete' cannot differentiate {options.method!r} yet; use an explicit method")
+        others = "take 'backsolve'" if options.method in TURN else "use an explicit method"
+        raise ValueError(f"method: 'discrete' cannot differentiate {options.method!r}; {others}")
 
 
 def _require_same(field: Any, z0: ArrayLike, ts: ArrayLike, theta: Any, inputs: Inputs) -> None:

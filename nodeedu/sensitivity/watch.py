@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nodeedu.sensitivity.backsolve import TURN, turned
 from nodeedu.sensitivity.retrace import TANGENTS, backward_errors
 from nodeedu.solvers.arguments import check_cotangents, check_inputs, check_options
 from nodeedu.solvers.callables import CallableField
@@ -101,11 +102,11 @@ def predict_backsolve(
         raise TypeError(f"field: got {field!r}, which has no derivatives; make one with ne.vector_field(f, z0, theta)")
     inputs = check_inputs(field, z0, ts, theta)
     checked = check_options(solver, shape=field.shape, called="solver", **options)
-    if checked.tableau is None:
-        raise ValueError(f"solver: 'backsolve' takes an explicit Runge-Kutta method, got {solver!r}")
+    if checked.tableau is None and solver not in TURN:
+        raise ValueError(f"solver: 'backsolve' takes an explicit Runge-Kutta method or 'adams', got {solver!r}")
     bar, solution = check_cotangents(zs_bar, inputs), solve(inputs, checked)
     require_success(solution._samples, checked, inputs.batched)
-    return predict(solution, bar)
+    return predict(turned(solution), bar)
 
 
 def check_watch(watch: bool, method: str, reset: bool = True) -> None:

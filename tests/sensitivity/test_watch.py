@@ -109,7 +109,7 @@ def test_without_any_step_nothing_can_go_wrong():
 def test_what_has_no_derivatives_or_is_no_runge_kutta_method_is_refused():
     with pytest.raises(TypeError, match="has no derivatives"):
         predict_backsolve(lambda t, z: -z, V.z0, V.ts, None, np.zeros((4, 2)))
-    with pytest.raises(ValueError, match="explicit Runge-Kutta method, got 'radau5'"):
+    with pytest.raises(ValueError, match="explicit Runge-Kutta method or 'adams', got 'radau5'"):
         predict_backsolve(V.field, V.z0, V.ts, V.theta, np.zeros((4, 2)), solver="radau5")
     with pytest.raises(ValueError, match="watch: 'discrete' runs nothing backwards"):
         ne.gradients(V.field, V.z0, V.ts, V.theta, np.zeros((4, 2)), watch=True)

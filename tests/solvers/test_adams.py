@@ -167,9 +167,9 @@ def test_a_single_time_is_the_start():
     assert (sol.zs, sol(2.0), sol.stats.nfev) == ([1.0], 1.0, 0)
 
 
-def test_a_step_size_and_gradients_are_refused():
+def test_a_step_size_and_backpropagation_are_refused():
     with pytest.raises(ValueError, match=r"step_size: 'adams' chooses its own.*adams_bashforth"):
         ne.odeint(swing, 1.0, [0.0, 1.0], method="adams", step_size=0.1)
     field, z0, theta = oscillator()
-    with pytest.raises(ValueError, match="'discrete' cannot differentiate 'adams'"):
+    with pytest.raises(ValueError, match="'discrete' cannot differentiate 'adams'; take 'backsolve'"):
         ne.gradients(field, z0, [0.0, 1.0], theta, np.ones((2, 3, 2)), solver="adams")
