@@ -1,4 +1,4 @@
-"""The planar continuous normalising flow: many planar layers at once, of infinitesimal size, switched by gates.
+"""The planar continuous normalising flow: many planar layers at once, of infinitesimal size, that change with time.
 
 R. Chen et al., arXiv 1806.07366, section 4: where a planar flow has K layers in a row, the continuous one has M hidden
 units side by side. The trace of a sum is the sum of the traces, so that width costs O(M), not O(M³).
@@ -17,20 +17,24 @@ from .base import generator_of, samples_of
 
 Array = NDArray[Any]
 Theta = dict[str, Any]
+MOTION = 0.3
 
 
 @dataclass(frozen=True)
 class PlanarCNF:
-    """The field of a planar CNF of width M with gates.
+    """The field of a planar CNF of width M with gates, or with all parameters made by a hypernetwork.
 
-        dz/dt = Σ_m σ_m(t) u_m tanh(w_m·z + b_m),    σ(t) = sigmoid(G tanh(c t + d) + e) in (0, 1)^M
+        dz/dt = Σ_m σ_m(t) u_m(t) tanh(w_m(t)·z + b_m(t)),    σ(t) = sigmoid(G τ(t) + e),    τ(t) = tanh(c t + d)
 
-    The gates are a small network of t alone, "that learns when the dynamic f_m(z) should be applied" (arXiv 1806.07366,
-    section 4). A call ``planar(t, z, theta)`` is plain NumPy for one sample: ``ne.vector_field(planar, z0, theta)``
-    traces it, and `CNF` makes a density of it. tr ∂f/∂z = Σ_m σ_m u_m·w_m (1 − tanh²).
+    The gates σ_m in (0, 1) are a small network of t alone, "that learns when the dynamic f_m(z) should be applied".
+    With ``hypernetwork`` its hidden units τ (H,) move the other parameters as well, w(t) = w + W τ(t) and so on;
+    without, w, b and u are constant. (arXiv 1806.07366, section 4, where a CNF has both.) A call
+    ``planar(t, z, theta)`` is plain NumPy for one sample: ``ne.vector_field(planar, z0, theta)`` traces it, and `CNF`
+    makes a density of it. The trace of ∂f/∂z is Σ_m σ_m u_m·w_m (1 − tanh²).
 
     The parameters are ``{"w": (M, D), "b": (M,), "u": (D, M), "gate": {"c", "d": (H,), "G": (M, H), "e": (M,)}}``
-    as `init` makes them; without gates (``gates=0``) the last entry is missing, and the field does not depend on time.
+    as `init` makes them, with ``"motion": {"w": (M D, H), "b": (M, H), "u": (D M, H)}`` for a hypernetwork; without
+    gates (``gates=0``) there are the first three alone, and the field does not depend on time.
 
     Parameters
     ----------
@@ -40,28 +44,34 @@ class PlanarCNF:
         M.
     gates : int
         H, hidden units of the network of the gates; 0 for none.
+    hypernetwork : bool
+        Whether these hidden units move w, b and u, too.
 
     Raises
     ------
     ValueError
-        ``dim`` or ``width`` is not a positive integer, or ``gates`` a negative one.
+        ``dim`` or ``width`` is not a positive integer, ``gates`` a negative one, or there are none for a hypernetwork.
     """
 
     dim: int
     width: int
     gates: int = 8
+    hypernetwork: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("dim", 1), ("width", 1), ("gates", 0)):
             n = getattr(self, name)
             if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < least:
                 raise ValueError(f"{name}: got {n!r}, expected an integer of at least {least}")
+        if self.hypernetwork and not self.gates:
+            raise ValueError("gates: got 0, expected hidden units for the hypernetwork")
 
     def init(self, seed: int | np.random.Generator, scale: float = 1.0) -> Theta:
         """Draw parameters.
 
         w, b standard normal; u normal with deviation ``scale``/√M, so that dz/dt has the same size at any width; gates
         half open at first, e = 0, with c and d normal with deviation 2 so that they can tell times in [0, 1] apart.
+        What a hypernetwork adds has deviations `MOTION` times as large as those of what it is added to.
 
         Parameters
         ----------
@@ -84,15 +94,28 @@ class PlanarCNF:
                 "G": rng.normal(0.0, 1.0 / np.sqrt(H), (M, H)),
                 "e": np.zeros(M),
             }
+        if self.hypernetwork:
+            small = MOTION / np.sqrt(H)
+            theta["motion"] = {
+                "w": rng.normal(0.0, small, (M * D, H)),
+                "b": rng.normal(0.0, small, (M, H)),
+                "u": rng.normal(0.0, small * scale / np.sqrt(M), (D * M, H)),
+            }
         return theta
 
     def __call__(self, t: Any, z: Any, theta: Theta) -> Any:
         """Evaluate dz/dt (D,) for one sample z (D,) at time t."""
-        h = np.tanh(theta["w"] @ z + theta["b"])
-        if self.gates:
-            gate = theta["gate"]
-            h = h * sigmoid(gate["G"] @ np.tanh(gate["c"] * t + gate["d"]) + gate["e"])
-        return theta["u"] @ h
+        w, b, u = theta["w"], theta["b"], theta["u"]
+        if not self.gates:
+            return u @ np.tanh(w @ z + b)
+        gate = theta["gate"]
+        tau = np.tanh(gate["c"] * t + gate["d"])
+        if self.hypernetwork:
+            motion = theta["motion"]
+            w = w + (motion["w"] @ tau).reshape(w.shape)
+            b = b + motion["b"] @ tau
+            u = u + (motion["u"] @ tau).reshape(u.shape)
+        return u @ (np.tanh(w @ z + b) * sigmoid(gate["G"] @ tau + gate["e"]))
 
 
 def one_unit_solution(z0: ArrayLike, u: ArrayLike, w: ArrayLike, b: float, t: float = 1.0) -> tuple[Array, Array]:

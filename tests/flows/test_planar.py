@@ -225,6 +225,30 @@ def test_gated_units_add_up_as_in_the_formula():
     np.testing.assert_allclose(planar(t, z, theta), expected, rtol=1e-13)  # roundings
 
 
+def test_a_hypernetwork_moves_every_parameter_as_in_the_formula():
+    planar = PlanarCNF(3, 4, gates=2, hypernetwork=True)
+    theta = planar.init(seed=3)
+    t, z, gate, motion = 0.6, np.array([0.2, -1.0, 0.5]), theta["gate"], theta["motion"]
+    hidden = [math.tanh(c * t + d) for c, d in zip(gate["c"], gate["d"], strict=True)]
+    there = {"gate": gate | {"G": np.zeros((4, 2)), "e": gate["G"] @ hidden + gate["e"]}}
+    for name in ("w", "b", "u"):
+        there[name] = theta[name] + np.reshape([row @ hidden for row in motion[name]], theta[name].shape)
+    np.testing.assert_allclose(planar(t, z, theta), PlanarCNF(3, 4, gates=2)(t, z, there), rtol=1e-13)  # roundings
+
+
+def test_a_hypernetwork_of_zeros_is_the_gated_flow():
+    theta = PlanarCNF(2, 3, gates=2, hypernetwork=True).init(seed=5)
+    gated = PlanarCNF(2, 3, gates=2).init(seed=5)
+    for name, leaf in theta.pop("motion").items():
+        assert leaf.std() > 0, name
+    assert all(np.array_equal(x, y) for x, y in zip(structure.leaves(theta), structure.leaves(gated), strict=True))
+    theta["motion"] = {"w": np.zeros((6, 2)), "b": np.zeros((3, 2)), "u": np.zeros((6, 2))}
+    z = np.array([0.3, -0.2])
+    np.testing.assert_array_equal(
+        PlanarCNF(2, 3, gates=2, hypernetwork=True)(0.4, z, theta), PlanarCNF(2, 3, gates=2)(0.4, z, gated)
+    )
+
+
 def test_a_closed_gate_stops_the_flow():
     planar = PlanarCNF(2, 3, gates=2)
     theta = planar.init(seed=4)
@@ -258,6 +282,7 @@ def test_the_size_of_the_field_does_not_depend_on_the_width():
         (lambda: PlanarFlow(2, 1).log_prob([[0.0, math.nan]], ACROSS), "z: .*nan"),
         (lambda: PlanarFlow(2, 1).init(None), "seed: got None"),
         (lambda: PlanarCNF(2, 0), "width: got 0, expected an integer of at least 1"),
+        (lambda: PlanarCNF(2, 1, gates=0, hypernetwork=True), "gates: got 0, expected hidden units"),
         (lambda: PlanarCNF(2, 1, gates=-1), "gates: got -1, expected an integer of at least 0"),
     ],
 )
