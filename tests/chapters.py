@@ -7,17 +7,23 @@ import os
 import runpy
 import warnings
 from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import forkserver
 from pathlib import Path
+
+import pytest
+
+from nodeedu import plot
 
 FOLDER = Path(__file__).parent.parent / "tutorials"
 CHAPTERS = [path.stem for path in sorted(FOLDER.glob("[0-9]*.py"))]
 # Imported once, by the process that all chapters are forked from: to import them takes longer than most chapters.
-PRELOADED = ["numba", "scipy.integrate", "matplotlib.pyplot", "nodeedu", "nodeedu.verify.equations"]
+PRELOADED = ["numba", "scipy.integrate", "matplotlib.pyplot", "nodeedu", "nodeedu.verify.equations", "warm"]
 
 
 def run(chapter, figures):
     """Run a chapter, which draws into a folder; return the labels of the equations that it has checked."""
     figures.mkdir()
+    plot.draft()
     os.environ["NODEEDU_FIGURES"] = str(figures)
     warnings.filterwarnings("error", module="nodeedu")
     with contextlib.redirect_stdout(io.StringIO()):
@@ -31,6 +37,9 @@ class Runs:
         self.folder = folder
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)  # `warm` is there
+            forkserver.ensure_running()
         self.pool = ProcessPoolExecutor(1, context, max_tasks_per_child=1)
         self.futures: dict[str, Future] = {
             chapter: self.pool.submit(run, chapter, self.figures(chapter)) for chapter in chapters

@@ -1,5 +1,6 @@
 """What all tests share: reproducible property tests, figures without a window, and no figure left open."""
 
+import gc
 import os
 import shutil
 import sys
@@ -16,6 +17,7 @@ hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)  # a
 hypothesis.settings.load_profile("ci")
 
 plot.headless()
+plot.draft()
 
 
 def pytest_collection_modifyitems(config, items):
@@ -33,6 +35,7 @@ RUNS = pytest.StashKey()
 
 def pytest_collection_finish(session):
     """Begin to run the chapters that are asked for; their tests, which come late, find the results."""
+    gc.freeze()  # the collector need not look again and again at what lives to the end: modules, and all these tests
     wanted = {item.callspec.params["chapter"]: None for item in session.items if "chapter_runs" in item.fixturenames}
     if wanted and not session.config.option.collectonly:
         session.config.stash[RUNS] = Runs(wanted, Path(tempfile.mkdtemp()))

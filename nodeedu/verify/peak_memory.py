@@ -42,7 +42,7 @@ def peak_memory(call: Callable[[], Any]) -> tuple[Any, int | None]:
 
 def _forget_peak() -> bool:
     """Give back what has been freed, and set the peak to what is resident now (proc(5), clear_refs); tell if it can."""
-    gc.collect()
+    gc.collect(1)  # what is young; old garbage stays where it is and cannot be used by the call
     with contextlib.suppress(AttributeError, OSError, TypeError):  # not glibc: there is no such function
         ctypes.CDLL(None).malloc_trim(0)
     try:

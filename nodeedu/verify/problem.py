@@ -106,9 +106,12 @@ class Problem:
 
     def f(self, t: Any, z: Array, p: Array | None = None) -> Array:
         """Evaluate the user's function: ``f(t, z, theta)`` (D,); complex arguments pass."""
-        known = () if self.theta is None else (self.theta if p is None else self.unflat(p),)
-        value = self.field.function(t, np.reshape(z, self.field.shape), *known)
-        return np.reshape(np.asarray(value), -1)
+        return self._f(t, z, self.theta if p is None or self.theta is None else self.unflat(p))
+
+    def _f(self, t: Any, z: Array, theta: Any) -> Array:
+        state = z if np.shape(z) == self.field.shape else np.reshape(z, self.field.shape)
+        value = self.field.function(t, state) if self.theta is None else self.field.function(t, state, theta)
+        return np.asarray(value).reshape(-1)
 
     def J_by_steps(self, t: float, z: Array) -> Array:
         """Return ``J = df/dz`` (D, D)."""
@@ -116,7 +119,14 @@ class Problem:
 
     def f_theta_by_steps(self, t: float, z: Array) -> Array:
         """Return ``df/dtheta`` (D, P)."""
-        return self.by_steps(lambda p: self.f(t, z, p), self.p)
+        last: list[Any] = [None, None]
+
+        def f(p: Array) -> Array:
+            if p is not last[0]:  # complex steps move the entries of one vector; the leaves are views of it
+                last[:] = p, self.unflat(p)
+            return self._f(t, z, last[1])
+
+        return self.by_steps(f, self.p)
 
     def f_t_by_steps(self, t: float, z: Array) -> Array:
         """Return ``df/dt`` (D,)."""

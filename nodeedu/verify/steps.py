@@ -28,12 +28,17 @@ def chosen_for(function: Callable[[Array], Array], x: Array) -> Differentiate:
 
 def complex_steps(function: Callable[[Array], Array], x: Array) -> Array:
     """Return the Jacobian (D, n) at a vector, as `complex_step`, without its care for structures."""
-    columns, moved = [], x.astype(complex)
+    if not len(x):
+        return np.zeros((*np.shape(function(x)), 0))
+    moved = x.astype(complex)
     for i in range(len(x)):
         moved[i] += 1e-30j
-        columns.append(np.asarray(function(moved)).imag / 1e-30)
+        value = np.asarray(function(moved))
+        if i == 0:
+            rows = np.empty((len(x), *value.shape))
+        rows[i] = value.imag
         moved[i] = x[i]
-    return np.stack(columns, axis=-1) if columns else np.zeros((*np.shape(function(x)), 0))
+    return np.ascontiguousarray(rows.transpose(*range(1, rows.ndim), 0)) / 1e-30
 
 
 def real_steps(function: Callable[[Array], Array], x: Array) -> Array:

@@ -1,5 +1,6 @@
 """Emitted modules, their C functions, and the decorator of numeric cores."""
 
+import ctypes
 import gc
 import os
 import subprocess
@@ -53,6 +54,12 @@ def run_growth(kernel):
     dz = np.full(Z.shape, np.nan)
     status = drive(kernel.callee, 3, T, Z, RATE, dz, np.zeros(0))
     return status, dz
+
+
+def run_growth_at(kernel):
+    """The same by ctypes, so that a process of its own need not compile `drive`."""
+    dz, function = np.full(Z.shape, np.nan), ctypes.CFUNCTYPE(*[ctypes.c_int64] * 7)(kernel.address)
+    return function(3, *(each.ctypes.data for each in (T, Z, RATE, dz, np.zeros(0)))), dz
 
 
 # --- the text of a C function, and what becomes of it ---
@@ -155,7 +162,7 @@ sys.path.insert(0, {tests!r})
 import test_build
 test_build.cache.generator_version = lambda: "the same in all processes, even if a source file is edited meanwhile"
 kernel = test_build.growth_kernel()
-status, dz = test_build.run_growth(kernel)
+status, dz = (test_build.run_growth_at if kernel.address else test_build.run_growth)(kernel)
 print(status, dz.sum(), kernel.address != 0, kernel.owner.compiled.cache_hits if kernel.address else "")
 """
 

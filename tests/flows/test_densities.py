@@ -26,7 +26,7 @@ def test_a_density_integrates_to_one(name):
 
 @every_density
 def test_the_mean_log_density_of_samples_is_minus_the_entropy(name):
-    logs = SETS[name].log_prob(SETS[name].sample(5000, seed=0))
+    logs = SETS[name].log_prob(SETS[name].sample(2000, seed=0))
     # Four standard errors; it would be less, by the Kullback–Leibler divergence, if samples and density disagreed.
     assert abs(logs.mean() + SETS[name].entropy) <= 4 * logs.std() / math.sqrt(len(logs)) + 1e-12
 

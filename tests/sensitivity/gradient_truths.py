@@ -37,6 +37,15 @@ def sensitivities(problem, ts=None, z0=None):
     return Sensitivities(zs, S[:, :, :D], S[:, :, D:-1], S[:, :, -1])
 
 
+def states(problem, ts):
+    """The states alone (T, D) at times of one's own."""
+    zs = [problem.z0]
+    for span in pairwise(ts):
+        solved = solve_ivp(problem.function, span, zs[-1], "DOP853", args=(problem.theta,), rtol=1e-13, atol=1e-14)
+        zs.append(solved.y[:, -1])
+    return np.array(zs)
+
+
 def contract(S, zs_bar):
     """dL/dz0 and dL/dtheta as one vector (D + P,)."""
     return np.einsum("ti,tij->j", zs_bar, np.concatenate([S.z0, S.theta], axis=2))

@@ -29,11 +29,17 @@ def test_every_method_agrees_with_a_hand_written_jacobian(method):
     np.testing.assert_allclose(g.theta[0], mu_bar, rtol=1e-8, atol=1e-8)
 
 
+@pytest.fixture(scope="module")
+def by_complex_steps():
+    field, z0, ts, theta, bar = network(samples=1)
+    return complex_gradient_of_the_ode(field, z0[0], ts, theta, bar[:, 0])
+
+
 @pytest.mark.parametrize("solver", ["dopri5", "tsit5"])
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_agrees_with_complex_steps_through_scipy(method, solver):
+def test_every_method_agrees_with_complex_steps_through_scipy(by_complex_steps, method, solver):
     field, z0, ts, theta, bar = network(samples=1)
-    z0_bar, theta_bar = complex_gradient_of_the_ode(field, z0[0], ts, theta, bar[:, 0])
+    z0_bar, theta_bar = by_complex_steps
     g = ne.gradients(field, z0[0], ts, theta, bar[:, 0], method=method, solver=solver, **TIGHT)
     # the project's promise: 1e-8 at rtol 1e-10
     np.testing.assert_allclose(g.z0, z0_bar, rtol=1e-8, atol=1e-8)

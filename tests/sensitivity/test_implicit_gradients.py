@@ -21,7 +21,7 @@ def implicit_steps(problem, theta, z0, nodes, tableau):
     for t, end in pairwise(nodes):
         h, k = end - t, np.zeros((s, D), complex)
         times = t + tableau.c * h
-        for _ in range(12):  # the last few are round-off
+        for _ in range(8):  # the last two are round-off
             stages = z + h * tableau.A @ k
             residual = k - [problem.function(*at, theta) for at in zip(times, stages, strict=True)]
             # The Jacobians by hand at the real parts: once these have converged, the imaginary parts follow at once.

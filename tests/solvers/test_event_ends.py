@@ -114,8 +114,6 @@ def test_a_gradient_through_a_reset_or_an_end_is_refused():
     sol = ne.odeint(*arguments, events=floor(0.5, terminal=1))
     with pytest.raises(ValueError, match="event has reset or ended"):
         ne.gradients(*arguments, np.ones((2, 2)), solution=sol)
-    with pytest.raises(ValueError, match="events: .*Tensors"):
-        ne.odeint(LINEAR, ne.Tensor(np.ones(2)), [0.0, 2.0], FALL, events=first)
 
 
 def test_a_gradient_through_a_solve_that_was_only_watched_is_that_without_events():

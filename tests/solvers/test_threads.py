@@ -4,6 +4,7 @@ import importlib
 import multiprocessing
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -89,11 +90,11 @@ def test_an_interrupt_reaches_the_user_and_stops_all_chunks(monkeypatch):
         raise KeyboardInterrupt
 
     def work(members, interrupted):
+        signal.setitimer(signal.ITIMER_REAL, 0.05)  # each anew: it strikes when both run, and the caller waits
         while not interrupted():
-            pass
+            time.sleep(0.001)  # lets the caller have Python's lock
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
     try:
         with pytest.raises(KeyboardInterrupt):
             in_chunks(work, 2, 1)
