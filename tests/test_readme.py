@@ -42,6 +42,7 @@ def test_the_code_computes_the_gradient_that_it_says():
     assert (loss(z0 + moved) - loss(z0 - moved)) / (2 * h) == pytest.approx(names["g"].z0[3, 1], rel=1e-3)
 
 
+@pytest.mark.jit  # in plain Python: 12 s; others run the same lines
 def test_the_court_names_the_mistake_as_it_says(capsys):
     exec(CODE[1], {"ne": ne})
     promised = re.search(r"# (FAIL.*) …", CODE[1])[1]

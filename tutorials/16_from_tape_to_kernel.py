@@ -343,8 +343,10 @@ for name, real, _, registers, shared, threads, share, *_ in rows:
 # | kernel | who solves a sample | for |
 # |---|---|---|
 # | `thread` | one thread, its state in registers | any field with few components |
-# | `warp` | 32 threads, each with some hidden units, weights in registers | perceptrons of the paper's size, 2-50-2 |
+# | `warp` | 32 threads, each with some units, weights in registers | perceptrons as large as 2-50-2, and their flows |
 # | `tile` | a block, for some samples at once, states in shared memory | perceptrons 64 to 128 wide |
+#
+# `backend="cuda"` takes the first of the three that can.
 #
 # ## What was measured, and what was not
 #

@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nodeedu.cuda.device import GPU, SIMULATOR, Target
     from nodeedu.cuda.ensemble import Ensemble, odeint_ensemble
+    from nodeedu.cuda.ensemble_gradients import EnsembleGradients, gradients_ensemble
 
-__all__ = ["GPU", "SIMULATOR", "Ensemble", "Target", "odeint_ensemble"]
+__all__ = [
+    "GPU", "SIMULATOR", "Ensemble", "EnsembleGradients", "Target", "gradients_ensemble", "odeint_ensemble",
+]  # fmt: skip
+HOMES = {
+    "Ensemble": "ensemble", "odeint_ensemble": "ensemble",
+    "EnsembleGradients": "ensemble_gradients", "gradients_ensemble": "ensemble_gradients",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"nodeedu.cuda has no {name!r}; it has {', '.join(__all__)}")
-    home = "ensemble" if name in ("Ensemble", "odeint_ensemble") else "device"
-    return getattr(import_module(f"nodeedu.cuda.{home}"), name)
+    return getattr(import_module(f"nodeedu.cuda.{HOMES.get(name, 'device')}"), name)

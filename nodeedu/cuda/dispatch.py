@@ -1,4 +1,4 @@
-"""What ``backend="cuda"`` of `odeint` and `gradients` does: the CPU's contract, with the kernels of threads.
+"""What ``backend="cuda"`` of `odeint` and `gradients` does: the CPU's contract, with the kernel of `choose_kernel`.
 
 ``NODEEDU_CUDA_SIMULATOR=1`` runs the same kernels in Numba's simulator, as plain Python: slow, but without a GPU.
 """
@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from nodeedu.cuda.choice import choose_kernel
 from nodeedu.cuda.device import GPU, SIMULATOR, Target, require
-from nodeedu.cuda.ensemble import solve_ensemble
-from nodeedu.cuda.thread_gradients import backsolve_ensemble, discrete_ensemble
+from nodeedu.cuda.mlp_choice import backsolver_of, solver_of
+from nodeedu.cuda.thread_gradients import discrete_ensemble, discrete_evaluations
 from nodeedu.sensitivity.results import Gradients, keep, package
 from nodeedu.solvers.arguments import Inputs, Options
 from nodeedu.solvers.callables import CallableField
@@ -69,7 +70,8 @@ def require_host(**arguments: Any) -> None:
 def odeint(inputs: Inputs, options: Options) -> Solution:
     """Solve on the target; see `nodeedu.odeint`."""
     _require_field(inputs)
-    outputs, samples = solve_ensemble(inputs, inputs.p[None], options, chosen_target())
+    target = chosen_target()
+    outputs, samples = solver_of(choose_kernel(inputs, options, target))(inputs, inputs.p[None], options, target)
     method = as_method(options.tableau, inputs.z0.dtype, not options.fixed)
     solution = Solution(
         outputs.reshape(len(outputs), *inputs.state_shape), inputs.times, inputs, options, samples, method, None,
@@ -97,16 +99,16 @@ def gradients(inputs: Inputs, options: Options, zs_bar: Array, method: str, solu
         raise ValueError(f"method: backend 'cuda' has {' and '.join(METHODS)}, got {method!r}; take backend='cpu'")
     _require_field(inputs)
     target, returned = chosen_target(), None
+    kernel = choose_kernel(inputs, options, target, method)  # before the solve, which another kernel may do
     solution = solution or odeint(inputs, options)
     zs, samples = solution._states.reshape(zs_bar.shape), solution._samples
     if method == "discrete":
         a, p_bar, trail = discrete_ensemble(inputs, options, samples["accepted"], zs_bar, target)
-        stepper, steps = as_method(options.tableau, zs.dtype, not options.fixed), samples["accepted"]
-        stages = len(stepper.b)
-        nfev = steps * (stages - 1) + (steps > 0) if stepper.fsal else steps * stages
+        nfev = discrete_evaluations(trail, options)
         kept, counts = keep(len(trail.states), trail), samples
     else:
-        a, p_bar, counts, returned = backsolve_ensemble(inputs, options, zs, zs_bar, samples["h"], target)
+        going_back = (inputs, options, zs, zs_bar, samples["h"], target)
+        a, p_bar, counts, returned = backsolver_of(kernel)(*going_back)
         require_success(counts, options, inputs.batched, "backsolve: ")
         kept, nfev = keep(zs.size // inputs.z0.shape[1], zs), counts["nfev"]
     return package(inputs, zs, a, p_bar, samples, nfev, counts, kept, zs_bar, returned)

@@ -33,7 +33,8 @@ from nodeedu.solvers.status import SUCCESS
 from nodeedu.solvers.step_control import beyond_jumps
 
 __all__ = [
-    "Ensemble", "fill", "make_atol", "make_choices", "make_launch", "make_rule", "odeint_ensemble", "solve_ensemble",
+    "Ensemble", "check_ensemble", "fill", "find_components", "make_atol", "make_choices", "make_launch", "make_rule",
+    "odeint_ensemble", "solve_ensemble",
 ]  # fmt: skip
 
 Array = np.ndarray
@@ -86,8 +87,8 @@ def odeint_ensemble(
     target : Target
         `GPU`, or `SIMULATOR` to run the kernel as plain Python.
     kernel : {"thread", "warp", "tile"}
-        What solves a sample: a thread; a warp, which shares out the hidden units of a perceptron with one hidden layer;
-        a block, for a tile of samples of a wide one.
+        What solves a sample: a thread; a warp, which shares out the hidden units of a perceptron with one hidden layer,
+        or of its flow, the field of `nodeedu.flows.augment`; a block, for a tile of samples of a wide one.
     **options
         Others of `odeint`: rtol, atol, step_size, first_step, max_step, min_step, max_steps, controller, jump_ts, and
         norm ("rms" or "max").
@@ -102,7 +103,7 @@ def odeint_ensemble(
         If the step limit is reached, the step size underflows, or the field is not finite.
     """
     require(target)
-    inputs, p = _check_ensemble(field, z0, ts, thetas)
+    inputs, p = check_ensemble(field, z0, ts, thetas)
     checked = check_options(method, shape=field.shape, **options)
     outputs, samples = solver_of(kernel)(inputs, p, checked, target)
     require_success(samples, checked, batched=True)
@@ -132,10 +133,7 @@ def solve_ensemble(inputs: Inputs, p: Array, options: Options, target: Target) -
     launch(kernel, blocks, target.threads, given)
     method = as_method(options.tableau, inputs.z0.dtype, not options.fixed)
     fill(samples, given, method, counted=not method.fsal or bool(options.jump_ts))
-    failed = np.flatnonzero(samples["status"] != SUCCESS)[:1]
-    for b in failed:  # what else there is to say of it, the CPU finds out
-        again = solve(_one(inputs, p, b), options)._samples
-        samples["component"][b] = again["component"][0]
+    find_components(inputs, p, options, samples)
     return np.ascontiguousarray(given.outputs.swapaxes(0, 1)), samples
 
 
@@ -172,7 +170,7 @@ def make_rule(options: Options, own_times: bool, own_theta: bool) -> Rule:
 
 def make_choices(options: Options, real: np.dtype) -> Choices:
     """Collect what a kernel is given of the options."""
-    return Choices(real.type(options.rtol), real.type(options.step_size), np.int32(min(options.max_steps, MOST_STEPS)))
+    return Choices(real.type(options.rtol), real.type(options.step_size), np.int64(min(options.max_steps, MOST_STEPS)))
 
 
 def make_atol(options: Options, real: np.dtype) -> Any:
@@ -201,13 +199,22 @@ def fill(samples: Array, given: Any, method: Method, counted: bool) -> None:
     samples["f_rejected"] = rejected * (stages - 1)
 
 
+def find_components(inputs: Inputs, p: Array, options: Options, samples: Array) -> None:
+    """Name the component that made the first sample fail, if one did: the CPU finds out."""
+    for b in np.flatnonzero(samples["status"] != SUCCESS)[:1]:
+        (again,) = solve(_one(inputs, p, b), options)._samples
+        samples["component"][b] = again["component"]
+        if samples["accepted"][b] == 0:  # a warp looks at the first slope, where the CPU tries a step
+            samples["rejected"][b] = again["rejected"]
+
+
 def _one(inputs: Inputs, p: Array, b: int) -> Inputs:
     """Return the problem of one sample."""
     ts = inputs.ts[b : b + 1] if inputs.own_times else inputs.ts
     return Inputs(inputs.field, inputs.z0[b : b + 1], ts, p[b if len(p) > 1 else 0], True, inputs.own_times)
 
 
-def _check_ensemble(field: Any, z0: ArrayLike, ts: ArrayLike, thetas: Sequence[Any]) -> tuple[Inputs, Array]:
+def check_ensemble(field: Any, z0: ArrayLike, ts: ArrayLike, thetas: Sequence[Any]) -> tuple[Inputs, Array]:
     """Check and copy; return the inputs and the packed parameters (B, Q) or (1, Q)."""
     if not hasattr(field, "kernel"):
         raise TypeError(f"field: got {field!r}, expected a vector field, as ne.vector_field makes it of a callable")

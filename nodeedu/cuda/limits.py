@@ -13,12 +13,23 @@ from nodeedu.cuda.device import GPU, cuda
 from nodeedu.solvers.arguments import Inputs, Options
 
 __all__ = [
-    "LARGEST_STATE", "free_memory", "require_discrete_fit", "require_fit", "require_gradient_fit", "require_narrow",
-    "require_room",
+    "LARGEST_STATE", "free_memory", "largest_state", "require_choices", "require_discrete_fit", "require_fit",
+    "require_gradient_fit", "require_narrow", "require_room", "require_room_for_steps",
 ]  # fmt: skip
 
-# Above, the rows of a thread (state, slopes) do not fit into its 255 registers: they would lie in slow memory.
-LARGEST_STATE = {"float64": 12, "float32": 16}
+# The largest D with which a kernel of threads neither spills registers nor keeps an array in memory, on any of sm_80,
+# sm_90 and sm_100: above, the rows of a thread (state, slopes, their cotangents) do not fit into its 255 registers.
+# First for methods of up to 7 stages, as dopri5 has, then of more, as dop853 has. Measured with a field that keeps
+# little of its own (tests/cuda/test_proof_limits.py). What a field has as a workspace lies in memory in any case.
+LARGEST_STATE = {
+    "forward": {"float64": (11, 7), "float32": (16, 14)},
+    "backsolve": {"float64": (6, 3), "float32": (8, 6)},
+    "discrete": {"float64": (4, 2), "float32": (8, 4)},
+}
+STAGES = 7
+PURPOSES = {
+    "forward": "a solve", "backsolve": "the adjoint ODE", "discrete": "backpropagation through the steps",
+}  # fmt: skip
 LARGEST_WORKSPACE = 1024  # words of a thread
 SHARED_BYTES = 48 * 1024  # of a block, as long as it is not asked for more at the launch
 
@@ -31,52 +42,73 @@ def require_fit(inputs: Inputs, options: Options) -> None:
     ValueError
         If the method, the norm, the state or the field is not for them; the message says what is.
     """
-    field, real = inputs.field, inputs.z0.dtype.name
+    require_choices(inputs, options)
+    _require_small(inputs, options, "forward")
+    require_narrow(inputs.field, "f", inputs.z0.dtype)  # last: it compiles the field
+
+
+def _require_small(inputs: Inputs, options: Options, what: str) -> None:
+    """Raise ValueError if a thread does not hold state and slopes."""
+    size, real, method = inputs.field.size, inputs.z0.dtype, options.method
+    largest = largest_state(what, real, options)
+    if size > largest:
+        smaller = what == "discrete" and size <= largest_state("backsolve", real, options)
+        others = "method='backsolve', " if smaller else ""
+        raise ValueError(
+            f"field: its state has {size} numbers of {real.name}; a thread holds {largest} for {PURPOSES[what]} by "
+            f"{method}. Take {others}backend='cpu', or for a multilayer perceptron a kernel in which a warp or a block "
+            "shares a sample (nodeedu.cuda.warp, nodeedu.cuda.tile)"
+        )
+
+
+def largest_state(what: str, real: np.dtype, options: Options) -> int:
+    """Return the largest D that a thread holds for "forward", "backsolve" or "discrete"."""
+    return LARGEST_STATE[what][real.name][len(options.tableau.b) > STAGES]
+
+
+def require_choices(inputs: Inputs, options: Options) -> None:
+    """Raise ValueError if no kernel at all knows the method, the norm or the times."""
     if options.tableau is None:
         raise ValueError(
             f"method: got {options.method!r}, expected an explicit one for the kernels: {', '.join(tableaus.names())}"
         )
     if not isinstance(options.norm, str):
         raise ValueError(f"norm: got {options.norm.function!r}, expected 'rms' or 'max': a kernel cannot call Python")
-    require_narrow(field, "f", inputs.z0.dtype)
-    if field.size > LARGEST_STATE[real]:
-        raise ValueError(
-            f"field: its state has {field.size} numbers of {real}; a thread holds {LARGEST_STATE[real]}. Take "
-            "backend='cpu', or for a multilayer perceptron a kernel in which a warp or a block shares a sample "
-            "(nodeedu.cuda.warp, nodeedu.cuda.tile)"
-        )
     times = inputs.ts.astype(inputs.z0.dtype)
     if not (np.diff(times, axis=1) != 0).all():
         raise ValueError("ts: times of float32 kernels are float32, where two of these are equal; take z0 in float64")
 
 
-def require_gradient_fit(inputs: Inputs, options: Options, target: Any) -> None:
-    """Raise ValueError if the gradient kernels cannot solve a problem: state and adjoint share the registers."""
-    require_fit(inputs, options)
+def require_gradient_fit(
+    inputs: Inputs, options: Options, target: Any, own_theta: bool = False, what: str = "backsolve"
+) -> None:
+    """Raise ValueError if the gradient kernels cannot solve a problem: state and adjoint share the registers.
+
+    Parameters that all samples share lie in the memory that a block shares, with the sums for their gradient.
+    """
+    require_choices(inputs, options)
+    _require_small(inputs, options, what)
     field, real = inputs.field, inputs.z0.dtype
-    for kind in ("vjp_z", "vjp_theta"):
-        require_narrow(field, kind, real)
-    if 2 * field.size > LARGEST_STATE[real.name]:
-        raise ValueError(
-            f"field: its state has {field.size} numbers of {real.name}, and as many its adjoint; a thread holds "
-            f"{LARGEST_STATE[real.name]}. Take backend='cpu', or for a multilayer perceptron a kernel in which a warp "
-            "or a block shares a sample (nodeedu.cuda.warp, nodeedu.cuda.tile)"
-        )
     words = field.n_packed + field.n_params * (target.threads // (32 if target.threads >= 32 else 1))
-    if words * real.itemsize > SHARED_BYTES:
+    if not own_theta and words * real.itemsize > SHARED_BYTES:
         raise ValueError(
             f"field: {field.n_params} parameters and their gradients take {words * real.itemsize} bytes of shared "
             f"memory, a block has {SHARED_BYTES}. Take backend='cpu', or the kernel in which a block shares a tile of "
             "samples (nodeedu.cuda.tile)"
         )
+    require_fit(inputs, options)
+    for kind in ("vjp_z", "vjp_theta"):
+        require_narrow(field, kind, real)
 
 
-def require_discrete_fit(inputs: Inputs, options: Options, target: Any, steps: int) -> None:
-    """Raise ValueError if the kernel that backpropagates cannot, or if the steps that it needs take too much memory."""
-    require_gradient_fit(inputs, options, target)
+def require_discrete_fit(inputs: Inputs, options: Options, target: Any, own_theta: bool = False) -> None:
+    """Raise ValueError if the kernel that backpropagates cannot solve a problem."""
+    require_gradient_fit(inputs, options, target, own_theta, "discrete")
     require_narrow(inputs.field, "vjp", inputs.z0.dtype)
-    if options.jump_ts:
-        raise ValueError("jump_ts: the discrete gradient kernel knows none; take method='backsolve' or backend='cpu'")
+
+
+def require_room_for_steps(inputs: Inputs, target: Any, steps: int) -> None:
+    """Raise ValueError if the steps that are kept for backpropagation take too much memory."""
     samples, size = inputs.z0.shape
     needed, free = steps * (4 + size) * inputs.z0.itemsize, free_memory(target)
     if needed > free:

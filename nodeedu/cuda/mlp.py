@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from nodeedu.autodiff.tape import Tape
 from nodeedu.compile.field import VectorField
 from nodeedu.cuda.mlp_scalar import Scalar, cut_out
 
-__all__ = ["Matrix", "Perceptron", "Vector", "recognise"]
+__all__ = ["Matrix", "Perceptron", "Vector", "places", "recognise"]
 
 
 class Matrix(NamedTuple):
@@ -86,6 +89,14 @@ class Perceptron:
         return min(self.w2, self.w2_copy, key=lambda matrix: getattr(matrix, axis))
 
 
+def places(mlp: Perceptron) -> list[np.ndarray]:
+    """Return where in p the parameters of W1 (D, H), W2 (D, H), b1 (H,), w (H,) and b2 (D,) lie; empty if missing."""
+    units, sides = np.arange(mlp.hidden), np.arange(mlp.size)
+    matrices = [each.start + units * each.unit + sides[:, None] * each.side for each in (mlp.w1, mlp.w2)]
+    vectors = ((mlp.b1, units), (mlp.time, units), (mlp.b2, sides))
+    return matrices + [each.start + at * each.stride if each else np.zeros(0, int) for each, at in vectors]
+
+
 class _OtherError(Exception):
     """What the tape has in place of a perceptron."""
 
@@ -114,8 +125,17 @@ def recognise(field: Any, kernel: str = "warp") -> Perceptron:
         raise ValueError(f"field: got {field.name}, {found}; {advice}") from None
 
 
+@lru_cache(maxsize=32)
 def _read(field: VectorField) -> Perceptron:
     """Walk the tape from its output to its inputs."""
+    mlp = _walk(field)
+    used = np.concatenate(places(mlp), axis=None)
+    if len(np.unique(used)) < len(used):
+        raise _OtherError("which uses the same parameters in two places")
+    return mlp
+
+
+def _walk(field: VectorField) -> Perceptron:
     if len(field.shape) != 1:
         raise _OtherError(f"whose state has shape {field.shape}, not (D,)")
     top, others = _affine(field, field.tape.outputs["dz"])

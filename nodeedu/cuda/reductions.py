@@ -1,8 +1,7 @@
 """Sums over threads without atomics: each warp adds up in registers and keeps a sum of its own in shared memory.
 
 A gradient kernel adds to p_bar, entry by entry, for the samples that it is given. On a GPU every thread has a sample,
-and all add to the same entries. `gradient_function` therefore makes another kernel of the same source, in which every
-``p_bar[i] += v`` is ``add(p_bar, i, v)``:
+and all add to the same entries. emitted.py therefore writes ``add(p_bar, i, v)`` for every ``p_bar[i] += v``:
 
     1. 5 shuffles add the values of a warp's 32 threads; its first thread adds the sum to a row of shared memory that
        belongs to the warp
@@ -15,17 +14,13 @@ simulator, which has no shuffles, a warp is one thread.
 
 from __future__ import annotations
 
-import ast
-import inspect
-import textwrap
 from typing import Any
 
-from nodeedu.cuda.device import Target, cuda, device_forms, rebind, unchanged
+from nodeedu.cuda.device import Target, cuda, unchanged
 
-__all__ = ["any_running", "gradient_function", "make_add", "make_atomic_add", "sum_rows", "warp_size"]
+__all__ = ["any_running", "make_add", "make_atomic_add", "make_own_add", "sum_rows", "warp_size"]
 
 ALL = 0xFFFFFFFF  # lanes of a warp
-ADD = "add_to_gradient"
 
 
 def warp_size(target: Target) -> int:
@@ -63,94 +58,24 @@ def make_atomic_add(target: Target) -> Any:
     return target.core(add)
 
 
+def make_own_add(target: Target) -> Any:
+    """Make ``add(row, i, value)`` for a row that belongs to one thread."""
+    return target.core(_add_own)
+
+
 def _add_own(row: Any, i: Any, value: Any) -> None:
     row[i] += value
 
 
-def any_running(target: Target) -> Any:
-    """Make ``any_running(flag)``: whether the flag of any thread of the warp is set."""
-    if target.core is unchanged:
-        return unchanged
+def any_running(target: Target, alone: bool = False) -> Any:
+    """Make ``any_running(flag)``: whether the flag of any thread of the warp is set, or of this one if it is alone."""
+    if alone or target.core is unchanged:
+        return target.core(unchanged)
 
     def anyone(flag: Any) -> Any:
         return cuda.any_sync(ALL, flag)
 
     return target.core(anyone)
-
-
-def gradient_function(function: Any, target: Target, add: Any) -> Any:
-    """Return the array function of a field's ``vjp`` or ``vjp_theta`` for the target, with ``add`` for ``p_bar +=``.
-
-    Parameters
-    ----------
-    function : callable
-        Of the field.
-    target : Target
-        Where it runs.
-    add : callable
-        ``add(row, i, value)``.
-    """
-    return _rewritten(function, frozenset({"p_bar"}), target, add)
-
-
-def _rewritten(function: Any, marked: frozenset[str], target: Target, add: Any) -> Any:
-    plain = inspect.unwrap(getattr(function, "py_func", function))
-    tree = ast.parse(textwrap.dedent(inspect.getsource(plain)))
-    rewriter = _Rewriter(set(marked))
-    definition = rewriter.visit(tree).body[0]
-    definition.decorator_list = []
-    names = dict(plain.__globals__)
-    exec(compile(ast.fix_missing_locations(tree), plain.__code__.co_filename, "exec"), names)
-    others = dict(device_forms(target))
-    for name, places in rewriter.calls.items():
-        if hasattr(names.get(name), "py_func"):
-            arguments = inspect.signature(names[name].py_func).parameters
-            inner = frozenset(each for k, each in enumerate(arguments) if k in places)
-            others[name] = _rewritten(names[name], inner, target, add)
-    return rebind(names[plain.__name__], target.core, **(others | {ADD: add}))
-
-
-class _Rewriter(ast.NodeTransformer):
-    """Replaces ``x[i] += v`` where x is p_bar, or a part of it."""
-
-    def __init__(self, marked: set[str]) -> None:
-        self.marked = marked
-        self.calls: dict[str, set[int]] = {}  # of functions that are given p_bar: at which places
-
-    def visit_Assign(self, node: ast.Assign) -> ast.AST:
-        """Mark names of parts of what is marked."""
-        self.generic_visit(node)
-        if self._mentions(node.value):
-            for target in node.targets:
-                self.marked |= {each.id for each in ast.walk(target) if isinstance(each, ast.Name)}
-        return node
-
-    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
-        """Replace the statement."""
-        self.generic_visit(node)
-        place = node.target
-        if not (isinstance(node.op, ast.Add) and isinstance(place, ast.Subscript) and self._mentions(place.value)):
-            return node
-        row = place.value
-        return ast.Expr(ast.Call(ast.Name(ADD, ast.Load()), [row, place.slice, node.value], []))
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        """Note which functions are given what is marked."""
-        self.generic_visit(node)
-        places = {k for k, each in enumerate(node.args) if self._mentions(each)}
-        if places and isinstance(node.func, ast.Name):
-            self.calls.setdefault(node.func.id, set()).update(places)
-        return node
-
-    def _mentions(self, node: ast.AST) -> bool:
-        """Whether the value is an array that is marked, or a part of it: ``x``, ``x[2:5]``, ``leaves(x)``."""
-        if isinstance(node, ast.Subscript):
-            return self._mentions(node.value)
-        if isinstance(node, ast.Call):
-            return any(map(self._mentions, node.args)) or self._mentions(node.func)
-        if isinstance(node, ast.Attribute):
-            return self._mentions(node.value)
-        return isinstance(node, ast.Name) and node.id in self.marked
 
 
 def sum_rows(rows: Any, total: Any) -> None:

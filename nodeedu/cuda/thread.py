@@ -12,16 +12,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nodeedu.compile.kernels import DONE
-from nodeedu.cuda.device import Function, Target, cuda, device_forms, inlined, rebind
+from nodeedu.cuda.device import Function, Target, cuda, inlined
+from nodeedu.cuda.emitted import field_function
 from nodeedu.cuda.mlp_reals import Bind, binder, local_records
 from nodeedu.cuda.thread_steps import Choices, Rule, make_steps
-from nodeedu.cuda.views import as_batch, as_blocks, of_length
+from nodeedu.cuda.views import as_batch, as_blocks, of_length, reload, row_anew, sample_anew
 from nodeedu.solvers.integrate import expire
 from nodeedu.solvers.runge_kutta import ATOL, K, Method, Y
 from nodeedu.solvers.status import RUNNING
 from nodeedu.solvers.trial_step import stage_time
 
-__all__ = ["COUNTS", "Forward", "Sizes", "Trail", "field_function", "forward_kernel", "make_start", "slopes_of"]
+__all__ = ["COUNTS", "Forward", "Sizes", "Trail", "forward_kernel", "make_start", "slopes_of"]
 
 Array = np.ndarray
 COUNTS = ("status", "accepted", "rejected", "f_initial", "nfev")  # columns of counts; nfev only without FSAL
@@ -79,10 +80,11 @@ def forward_kernel(
     """
     target, real = inlined(target), np.dtype(real).type
     bind = binder(real, target)
-    steps = make_steps(rule, method, sizes.state, 1, slopes_of(f, target, bind), real, bind)
+    steps = make_steps(rule, method, sizes.state, 1, slopes_of(f, target, bind, real), real, bind)
     # Not a copy, as all else: the simulator puts its own `cuda` in the place of ours in this module alone.
     solve = target.core(_make_solve(sizes, rule, method, steps, keeps, real, bind))
     solve, own, packed, words = target.driver(solve), rule.own_theta, sizes.packed, max(sizes.packed, 1)
+    threads = target.threads
 
     def forward(given: Forward) -> None:
         b = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
@@ -91,7 +93,7 @@ def forward_kernel(
                 solve(b, of_length(given.p[b], packed), given)
         else:
             p = cuda.shared.array(words, real)
-            for q in range(cuda.threadIdx.x, packed, cuda.blockDim.x):
+            for q in range(cuda.threadIdx.x, packed, threads):
                 p[q] = given.p[0, q]
             cuda.syncthreads()
             if b < given.counts.shape[0]:
@@ -100,16 +102,12 @@ def forward_kernel(
     return forward
 
 
-def field_function(function: Any, target: Target) -> Any:
-    """Return the array function of a field for the target."""
-    return rebind(function, target.core, **device_forms(target))
-
-
-def slopes_of(function: Any, target: Target, bind: Bind) -> Any:
+def slopes_of(function: Any, target: Target, bind: Bind, real: Any) -> Any:
     """Make ``slopes(problem, n, t, y, dy)``, which takes the place of `systems.evaluate` for one sample."""
-    f = field_function(function, target)
+    f = field_function(function, target, real)
 
     def slopes(problem: Any, n: Any, t: Any, y: Any, dy: Any) -> int:
+        reload()
         f(t[:1], y[0], problem.p, dy[0], problem.work)
         return DONE
 
@@ -121,7 +119,7 @@ def _make_solve(
 ) -> Function:
     """Make ``solve(b, p, given)``, which solves sample b."""
     size, words, own_times, own_atol = sizes.state, max(sizes.work, 1), rule.own_times, rule.own_atol
-    rows, stages = int(K) + len(method.b) + method.interpolant.shape[1], len(method.b)
+    rows, stages = int(K) + len(method.b), len(method.b)
     forgets = not method.fsal or len(rule.jumps) > 0
     shape, lane_type, sample_type = (max(rows, int(K) + 2), size), *local_records(real)
     expires, start, keep = bind(expire), make_start(bind), bind(_keep)
@@ -131,18 +129,20 @@ def _make_solve(
         lanes, samples = cuda.local.array(1, lane_type), cuda.local.array(1, sample_type)
         work = cuda.local.array(words, real)
         lane, sample, x, row = lanes[0], samples[0], as_blocks(flat, 1), b if own_times else 0
-        ts, outputs, choices = as_batch(given.ts[row]), as_blocks(given.outputs[b], 1), given.choices
+        ts, outputs, choices = as_batch(given.ts[row]), given.outputs[b], given.choices
         start(lane, sample, ts[0, 0], given.ends[b, 1])
         for i in range(size):
-            flat[Y, i] = outputs[0, 0, 0, i]
+            flat[Y, i] = outputs[0, i]
             flat[ATOL, i] = given.atol[i] if own_atol else given.atol
         steps.begin(choices, ts, p, work, x, flat, t, lane, sample)
         running = True  # once at least, as on the CPU: where the first slope is not finite, the step counts as rejected
         while running:
-            steps.trial(choices, ts, p, work, x, flat, t, lane, sample)
+            steps.trial(choices, row_anew(given.ts, b if own_times else 0), p, work, x, flat, t, lane, sample)
             if keeps and lane.ratio <= 1.0:
                 keep(size, given.trail.offsets[b], given.trail, flat, lane)
-            steps.advance(ts, x, flat, lane, outputs)
+            steps.advance(
+                row_anew(given.ts, b if own_times else 0), x, flat, lane, sample_anew(given.outputs, b, size)
+            )
             expires(1, DONE, choices.max_steps, (lane,), (sample,))
             running = lane.fate == RUNNING
         given.ends[b, 0], given.ends[b, 1] = lane.t, lane.h

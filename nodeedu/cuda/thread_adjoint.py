@@ -4,7 +4,7 @@
 
 The steps are those of the CPU's `backsolve`, from the same functions. The integral for theta is a quadrature over the
 accepted steps, to which the threads of a warp come together: the sum over them takes shuffles (reductions.py). A thread
-whose step was rejected, or that has ended, adds zeros.
+whose step was rejected, or that has ended, adds zeros. Where each sample has a theta of its own, threads stay apart.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import numpy as np
 
 from nodeedu.compile.kernels import DONE
 from nodeedu.cuda.device import Function, Target, cuda, inlined
+from nodeedu.cuda.emitted import field_function, gradient_function
 from nodeedu.cuda.mlp_reals import Bind, binder, local_records
-from nodeedu.cuda.reductions import any_running, gradient_function, make_add, make_atomic_add, warp_size
-from nodeedu.cuda.thread import Sizes, field_function, make_start
+from nodeedu.cuda.reductions import any_running, make_add, make_atomic_add, make_own_add, warp_size
+from nodeedu.cuda.thread import Sizes, make_start
+from nodeedu.cuda.thread_block import gradient_kernel
 from nodeedu.cuda.thread_steps import Choices, Rule, make_steps
 from nodeedu.cuda.views import as_batch, as_blocks, as_samples, repeated
 from nodeedu.solvers.advance import jump
@@ -42,13 +44,13 @@ class Backward(NamedTuple):
     """What the kernel is given; reals are of its type. Times run backwards, zs and zs_bar forwards."""
 
     choices: Choices
-    p: Array  # (1, Q)
+    p: Array  # (B, Q), or (1, Q) for all
     ts: Array  # (B, T), or (1, T) for all
     atol: Any  # a number, or an array (D,)
     zs: Array  # (B, T, D)
     zs_bar: Array  # (B, T, D)
     results: Array  # (B, 2 D): z and a at the first time
-    rows: Array  # (blocks, P): the gradient for theta, summed over the samples of a block
+    rows: Array  # the gradient for theta: (B, P), or (blocks, P) summed over the samples of a block
     ends: Array  # (B, 2), as in thread.Forward
     counts: Array  # (B, 5) of thread.COUNTS
 
@@ -85,38 +87,19 @@ def adjoint_kernel(
     """
     target, real = inlined(target), np.dtype(real).type
     bind = binder(real, target)
-    steps = make_steps(rule, method, sizes.state, 2, _slopes(functions.vjp_z, target, bind), real, bind, lands=True)
-    add = make_atomic_add(target) if atomics else make_add(target)
-    pull = gradient_function(functions.vjp_theta, target, add)
+    slopes = _slopes(functions.vjp_z, target, bind, real)
+    steps = make_steps(rule, method, sizes.state, 2, slopes, real, bind, lands=True)
+    own, lanes = rule.own_theta, target.threads if atomics else warp_size(target)
+    add = make_own_add(target) if own else make_atomic_add(target) if atomics else make_add(target)
+    pull = gradient_function(functions.vjp_theta, target, add, real)
     add_theta = _chain_nodes(pull, quadrature, method, sizes, real, bind)
-    solve = target.driver(target.core(_make_solve(sizes, rule, method, steps, add_theta, target, bind, real)))
-    words, size = max(sizes.packed, 1), max(sizes.parameters, 1)
-    lanes = target.threads if atomics else warp_size(target)
-    warps = target.threads // lanes
-    shape = (warps, size)
-
-    def backward(given: Backward) -> None:
-        p = cuda.shared.array(words, real)  # on a line of its own: by that the simulator tells shared arrays apart
-        sums = cuda.shared.array(shape, real)
-        for q in range(cuda.threadIdx.x, given.p.shape[1], cuda.blockDim.x):
-            p[q] = given.p[0, q]
-        for q in range(cuda.threadIdx.x, size, cuda.blockDim.x):
-            for w in range(warps):
-                sums[w, q] = 0
-        cuda.syncthreads()
-        solve(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x, p, sums[cuda.threadIdx.x // lanes], given)
-        cuda.syncthreads()
-        for q in range(cuda.threadIdx.x, given.rows.shape[1], cuda.blockDim.x):
-            for w in range(1, warps):
-                sums[0, q] += sums[w, q]
-            given.rows[cuda.blockIdx.x, q] = sums[0, q]
-
-    return backward
+    solve = target.driver(bind(_make_solve(sizes, rule, method, steps, add_theta, target, bind, real)))
+    return gradient_kernel(solve, sizes.packed, sizes.parameters, own, lanes, real, target)
 
 
-def _slopes(function: Any, target: Target, bind: Bind) -> Any:
+def _slopes(function: Any, target: Target, bind: Bind, real: Any) -> Any:
     """Make ``slopes(problem, n, t, y, dy)``, which takes the place of `systems.evaluate`."""
-    vjp_z = field_function(function, target)
+    vjp_z = field_function(function, target, real)
 
     def slopes(problem: Any, n: Any, t: Any, y: Any, dy: Any) -> int:
         vjp_z(t[:1], y[0], y[1], problem.p, dy[0], dy[1], problem.work)
@@ -162,9 +145,9 @@ def _make_solve(
 ) -> Function:
     """Make ``solve(b, p, p_bar, given)``, which solves sample b; p_bar is a row of its warp."""
     size, words, own_times, own_atol = sizes.state, max(sizes.work, 1), rule.own_times, rule.own_atol
-    rows, stages = int(K) + len(method.b) + method.interpolant.shape[1], len(method.b)
+    rows, stages = int(K) + len(method.b), len(method.b)
     shape, lane_type, sample_type = (max(rows, int(K) + 2), 2 * size), *local_records(real)
-    expires, jumps, start, anyone = bind(expire), bind(jump), make_start(bind), any_running(target)
+    expires, jumps, start, anyone = bind(expire), bind(jump), make_start(bind), any_running(target, rule.own_theta)
     reports = bind(_report)
 
     def solve(given_b: Any, p: Any, p_bar: Any, given: Any) -> None:

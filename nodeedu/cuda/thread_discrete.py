@@ -3,7 +3,8 @@
 The equations, and the functions that do them, are those of the CPU's reverse_sweep.py. Of every step, the forward
 kernel keeps time, size and state; the slopes are computed again, which takes less memory and gives the same bits. The
 threads of a warp go back together, as they add up theta's gradient by shuffles. A thread that has no further steps goes
-over its first one again, with step size and cotangents zero.
+over its first one again, with step size and cotangents zero. Behind a jump, the first slope of a step belongs to no
+step before: the threads go back over it together, too. Where each sample has a theta of its own, threads stay apart.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nodeedu.cuda.device import Function, Target, cuda, inlined
+from nodeedu.cuda.emitted import gradient_function
 from nodeedu.cuda.mlp_reals import Bind, binder
-from nodeedu.cuda.reductions import any_running, gradient_function, make_add, warp_size
+from nodeedu.cuda.reductions import any_running, make_add, make_own_add, warp_size
 from nodeedu.cuda.thread import Sizes, Trail, slopes_of
+from nodeedu.cuda.thread_block import gradient_kernel
 from nodeedu.cuda.thread_steps import Rule
 from nodeedu.cuda.views import as_batch, as_blocks, as_samples
 from nodeedu.sensitivity.reverse_sweep import LANE, Sweep, collect, distribute, seed, spread, stage
@@ -31,12 +34,12 @@ Array = np.ndarray
 class Discrete(NamedTuple):
     """What the kernel is given; reals are of its type."""
 
-    p: Array  # (1, Q)
+    p: Array  # (B, Q), or (1, Q) for all
     ts: Array  # (B, T), or (1, T) for all
     zs_bar: Array  # (B, T, D)
     trail: Trail
     a: Array  # (B, D): a(t0+)
-    rows: Array  # (blocks, P): the gradient for theta, summed over the samples of a block
+    rows: Array  # the gradient for theta: (B, P), or (blocks, P) summed over the samples of a block
 
 
 class Functions(NamedTuple):
@@ -66,30 +69,11 @@ def discrete_kernel(
     """
     target, real = inlined(target), np.dtype(real).type
     bind = binder(real, target)
-    pull = gradient_function(functions.vjp, target, make_add(target))
-    solve = _make_solve(sizes, rule, method, slopes_of(functions.f, target, bind), pull, target, bind, real)
-    solve, words, size = target.driver(target.core(solve)), max(sizes.packed, 1), max(sizes.parameters, 1)
-    lanes = warp_size(target)
-    warps = target.threads // lanes
-    shape = (warps, size)
-
-    def discrete(given: Discrete) -> None:
-        p = cuda.shared.array(words, real)
-        sums = cuda.shared.array(shape, real)
-        for q in range(cuda.threadIdx.x, given.p.shape[1], cuda.blockDim.x):
-            p[q] = given.p[0, q]
-        for q in range(cuda.threadIdx.x, size, cuda.blockDim.x):
-            for w in range(warps):
-                sums[w, q] = 0
-        cuda.syncthreads()
-        solve(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x, p, sums[cuda.threadIdx.x // lanes], given)
-        cuda.syncthreads()
-        for q in range(cuda.threadIdx.x, given.rows.shape[1], cuda.blockDim.x):
-            for w in range(1, warps):
-                sums[0, q] += sums[w, q]
-            given.rows[cuda.blockIdx.x, q] = sums[0, q]
-
-    return discrete
+    own = rule.own_theta
+    pull = gradient_function(functions.vjp, target, make_own_add(target) if own else make_add(target), real)
+    solve = _make_solve(sizes, rule, method, slopes_of(functions.f, target, bind, real), pull, target, bind, real)
+    solve = target.driver(bind(solve))
+    return gradient_kernel(solve, sizes.packed, sizes.parameters, own, warp_size(target), real, target)
 
 
 def _make_solve(
@@ -102,18 +86,18 @@ def _make_solve(
     lane_type = np.dtype((np.record, [(n, real if LANE[n].kind == "f" else np.int32) for n in LANE.names]))
     load, forth = bind(_load(size, stages, fsal)), _chain_forth(method, slopes, real, bind)
     seeds, back = _make_seed(rule, method, size, real, bind), _chain_back(method, size, pull, real, bind)
-    first, anyone, finish = bind(_pull_first(method, size, pull)), any_running(target), bind(_finish(size))
-    begin, carry = bind(_begin(size)), bind(_carry(size))
+    first, behind = bind(_pull_first(method, size, pull)), bind(_pull_behind_jump(method, size, pull))
+    begin, carry, finish = bind(_begin(size)), bind(_carry(size)), bind(_finish(size))
+    anyone, is_behind, jumps = any_running(target, rule.own_theta), bind(_is_behind_jump), fsal and len(rule.jumps) > 0
 
     def solve(given_b: Any, p: Any, p_bar: Any, given: Any) -> None:
         inside = given_b < given.a.shape[0]
         b = given_b if inside else 0  # all threads of a warp take part to the end
         x, k_bar, c_bar = cuda.local.array(shape, real), cuda.local.array(bars, real), cuda.local.array(ends, real)
         y_bar, direct = cuda.local.array(size, real), cuda.local.array(size, real)
-        carried = cuda.local.array(size, real)
+        carried, work = cuda.local.array(size, real), cuda.local.array(words, real)
         z_bar, dz = cuda.local.array((1, size), real), cuda.local.array((1, size), real)
-        t, t_bar, work = cuda.local.array(1, real), cuda.local.array(1, real), cuda.local.array(words, real)
-        lanes = cuda.local.array(1, lane_type)
+        t, t_bar, lanes = cuda.local.array(1, real), cuda.local.array(1, real), cuda.local.array(1, lane_type)
         lane, ts, zs_bar = lanes[0], as_batch(given.ts[b if own_times else 0]), as_samples(given.zs_bar[b])
         sweep = Sweep((lane,), t, x, k_bar, c_bar, y_bar, direct, z_bar[0], dz[0], t_bar)
         problem, first_step = Problem(FIELD, 0, p, 0, work), given.trail.offsets[b]
@@ -122,11 +106,13 @@ def _make_solve(
             running = lane.left > 0
             finish(running, sweep)
             load(running, first_step, given.trail, carried, lane, sweep)
-            forth(problem, lane, as_blocks(x, 1), x, t)
             if running:
                 seeds(ts, zs_bar, sweep)
+            forth(problem, lane, as_blocks(x, 1), x, t)  # now, not before: its slopes would hold registers meanwhile
             back(p, p_bar, work, k_bar, z_bar, dz, t_bar, sweep)
             carry(running, carried, k_bar)
+            if jumps and anyone(is_behind(running, lane)):
+                behind(is_behind(running, lane), p, p_bar, work, carried, k_bar, z_bar, dz, t_bar, sweep)
         if fsal:
             first(p, p_bar, work, carried, k_bar, z_bar, dz, t_bar, sweep)
         if inside:
@@ -271,6 +257,27 @@ def _pull_first(method: Method, size: int, pull: Any) -> Function:
         collect(0, size, False, sweep)
 
     return first
+
+
+def _is_behind_jump(running, lane):
+    """Whether a step has a first slope of its own, though not the first of all."""
+    return running and lane.left > 0 and lane.t_first != lane.t
+
+
+def _pull_behind_jump(method: Method, size: int, pull: Any) -> Function:
+    """Make what goes back over the first slope of a step that begins behind a jump; all else add zeros."""
+    weights = method.A[0]
+
+    def behind(here, p, p_bar, work, carried, k_bar, z_bar, dz, t_bar, sweep):
+        for i in range(size):
+            cotangent = carried[i]
+            k_bar[0, i] = cotangent if here else 0.0
+            carried[i] = 0.0 if here else cotangent
+        stage(0, 1, size, weights, 0, 0.0, sweep)
+        pull(sweep.t, sweep.x[Y1 : Y1 + 1], k_bar[0:1], p, dz, t_bar, z_bar, p_bar, work)
+        collect(0, size, False, sweep)
+
+    return behind
 
 
 def _finish(size: int) -> Function:

@@ -12,6 +12,7 @@ from nodeedu.compile.field import VectorField, vector_field
 from nodeedu.cuda.device import GPU, Target
 from nodeedu.cuda.ensemble import make_launch
 from nodeedu.cuda.registry import Budget, Launch, Row
+from nodeedu.cuda.thread import Trail
 from nodeedu.cuda.thread_gradients import make_backward, make_discrete, trail_of
 from nodeedu.sensitivity.backsolve import backsolve
 from nodeedu.sensitivity.discrete import discrete
@@ -117,12 +118,68 @@ def discrete_expected(real: np.dtype) -> dict[str, Array]:
     return {"a": np.concatenate(a), "rows": np.stack(p_bar)}
 
 
+@cache
+def solved_apart(real: np.dtype, jumps: bool) -> tuple[Array, tuple[Solution, ...]]:
+    """Return packed parameters of each sample, its own, and the samples' solves with their steps."""
+    inputs, options = checked(np.dtype(real))
+    (field, _, theta), rng = problem(), np.random.default_rng(2)
+    own = [tuple(leaf + 0.1 * rng.normal(size=leaf.shape) for leaf in theta) for _ in range(SAMPLES)]
+    p = np.stack([field.pack(each, inputs.z0.dtype) for each in own])
+    options = replace(options, jump_ts=(0.3, 0.5)) if jumps else options  # the second is an output time, too
+    each = (replace(inputs, z0=inputs.z0[b : b + 1], p=p[b]) for b in range(SAMPLES))
+    return p, tuple(solve(one, options, record=True) for one in each)
+
+
+def adjoint_apart(real: np.dtype, target: Target) -> Launch:
+    """Launch the kernel of the adjoint ODE on samples with parameters of their own."""
+    (p, solutions), inputs = solved_apart(np.dtype(real), False), checked(np.dtype(real))[0]
+    zs = np.concatenate([each.zs for each in solutions], axis=1)
+    first_steps = np.concatenate([each._samples["h"] for each in solutions])
+    kernel, blocks, given = make_backward(
+        inputs, solutions[0]._options, zs, solved(np.dtype(real))[1], first_steps, target, p=p
+    )
+    outputs = {"z and a": given.results, "rows": given.rows, "counts": given.counts[:, :3]}
+    return Launch(kernel, blocks, target.threads, (given,), outputs, lambda: int(given.counts[:, 1:3].sum()))
+
+
+def adjoint_apart_expected(real: np.dtype) -> dict[str, Array]:
+    """Return the CPU's results."""
+    solutions, zs_bar = solved_apart(np.dtype(real), False)[1], solved(np.dtype(real))[1]
+    each = (backsolve(solution, zs_bar[:, b : b + 1]) for b, solution in enumerate(solutions))
+    a, p_bar, samples, _, z = zip(*each, strict=True)
+    whole = np.concatenate([np.concatenate(z), np.concatenate(a)], axis=1)
+    return {"z and a": whole, "rows": np.stack(p_bar)} | _counts(np.concatenate(samples), real)
+
+
+def going_back_apart(real: np.dtype, target: Target) -> Launch:
+    """Launch the kernel of the discrete gradient on samples with parameters of their own, over jumps."""
+    (p, solutions), inputs = solved_apart(np.dtype(real), True), checked(np.dtype(real))[0]
+    _, times, states = zip(*map(trail_of, solutions), strict=True)
+    offsets = np.concatenate([[0], np.cumsum([len(each) for each in states])])
+    trail = Trail(offsets, np.concatenate(times), np.concatenate(states))
+    kernel, blocks, given = make_discrete(
+        inputs, solutions[0]._options, trail, solved(np.dtype(real))[1], target, p
+    )
+    return Launch(
+        kernel, blocks, target.threads, (given,), {"a": given.a, "rows": given.rows}, lambda: int(offsets[-1])
+    )
+
+
+def discrete_apart_expected(real: np.dtype) -> dict[str, Array]:
+    """Return the CPU's results."""
+    solutions, zs_bar = solved_apart(np.dtype(real), True)[1], solved(np.dtype(real))[1]
+    a, p_bar, _ = zip(
+        *(discrete(solution, zs_bar[:, b : b + 1]) for b, solution in enumerate(solutions)), strict=True
+    )
+    return {"a": np.concatenate(a), "rows": np.stack(p_bar)}
+
+
 # In float32 a kernel and the CPU may take different steps: both are right to rtol = 1e-4, sums over a block to more.
 OWN_STEPS = {"float64": 1e-12, "float32": 1e-3}
 
 ROWS = (
     Row(
-        "thread_forward", "a thread a trajectory, dopri5, perceptron 2-50-2", forward, forward_expected, Budget(88, 64),
+        "thread_forward", "a thread a trajectory, dopri5, perceptron 2-50-2", forward, forward_expected, Budget(80, 64),
         OWN_STEPS,
     ),
     Row(
@@ -137,5 +194,13 @@ ROWS = (
     Row(
         "thread_discrete", "a thread a sample, backwards over the steps of the forward solve", going_back,
         discrete_expected, Budget(168, 128), shuffles=True,
+    ),
+    Row(
+        "thread_adjoint_own", "the adjoint ODE, each sample with a theta and a gradient of its own", adjoint_apart,
+        adjoint_apart_expected, Budget(168, 104), OWN_STEPS,
+    ),
+    Row(
+        "thread_discrete_own", "backwards over the steps, over jumps, each sample with a theta of its own",
+        going_back_apart, discrete_apart_expected, Budget(168, 128),
     ),
 )  # fmt: skip

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nodeedu.cuda.device import Function
+from nodeedu.cuda.device import Function, cuda
 from nodeedu.cuda.mlp_reals import Bind
 from nodeedu.cuda.views import as_blocks, as_flat
 from nodeedu.solvers.advance import accept, emit, interpolate
 from nodeedu.solvers.integrate import judge
 from nodeedu.solvers.lanes import Control
 from nodeedu.solvers.norms import MAX, largest, root_mean_square
-from nodeedu.solvers.runge_kutta import SPARE, Y1, K, Method, add_scaled, combine, scale_errors
+from nodeedu.solvers.runge_kutta import SPARE, Y1, K, Method, Y, add_scaled, combine, scale_errors
 from nodeedu.solvers.systems import FIELD, Problem
 from nodeedu.solvers.trial_step import (
     aim,
@@ -93,11 +93,11 @@ def make_steps(
     probes = not fixed and blocks == 1  # backwards, the first step is one that the forward solve would have tried next
     forgets = not fsal or blocks > 1 or len(rule.jumps) > 0  # whether the first slope is not always known
     control_of, chain = _make_control(rule, lands, real, bind), _chain_stages(method, width, slopes, bind)
-    first = bind(first_slopes, evaluate=slopes, first_nonfinite=bind(_first_nonfinite(size, blocks)))
+    first = bind(first_slopes, evaluate=slopes, **_of_one_lane(size, blocks, bind))
     judges = bind(judge, first_nonfinite=bind(_nothing_found))
     probe, choose = (bind(each, call_norm=bind(_no_norm)) for each in (probe_first_steps, choose_first_steps))
     errors = _make_errors(rule, method, size, blocks, bind)
-    emits = bind(emit, expand=bind(_expand_later), interpolate=bind(_interpolate(method, width, real, bind)))
+    emits = bind(emit, expand=bind(_expand_later), interpolate=bind(_interpolate(method, size, real, bind)))
     row, lands = method.interpolant.astype(real), lands or fixed
 
     def begin(choices, ts, p, work, x, flat, t, lane, sample):
@@ -195,32 +195,49 @@ def _block_error(before: Any, m: int, size: int, norm: Any) -> Function:
     return block_error
 
 
-def _interpolate(method: Method, width: int, real: Any, bind: Bind) -> Function:
-    """Make what takes the place of `advance.interpolate`: it expands the polynomials itself.
+def _interpolate(method: Method, size: int, real: Any, bind: Bind) -> Function:
+    """Make what takes the place of `advance.interpolate`: it expands the polynomials itself, one component at a time.
 
-    The CPU expands them once for all outputs in a step. Here, their coefficients would then hold registers all along.
+    The CPU expands them once for all outputs in a step. Here, their coefficients, a row for each power, would take
+    half as many registers again as the slopes.
     """
-    count, (stages, powers) = len(method.b), method.interpolant.shape
+    powers, rows = method.interpolant.shape[1], (int(K) + method.interpolant.shape[1], 1, 1, 1)
 
-    def start(flat):
-        pass
+    def start(i, flat, own):
+        own[Y, 0, 0, 0] = flat[Y, i]
 
-    chain = bind(start)
+    expands = bind(start)
     for j in range(powers):
-        chain = bind(_expand(chain, np.array(method.interpolant[:, j], real), count, int(K) + count + j, width))
-    evaluates, shape = bind(interpolate), (stages, powers)
+        expands = bind(_expand(expands, np.array(method.interpolant[:, j], real), len(method.b), int(K) + j))
+    chain, evaluates = bind(_nothing), bind(interpolate)
+    for i in range(size):
+        chain = bind(_interpolate_component(chain, i, expands, evaluates, (0, powers)))
 
-    def expand_and_interpolate(given, theta, step, b, x, out):
-        chain(as_flat(x))
-        evaluates(shape, theta, step, b, x, out)
+    def expand_and_interpolate(shape, theta, step, b, x, out):
+        own = cuda.local.array(rows, real)
+        chain(theta, step, as_flat(x), own, out)
 
     return expand_and_interpolate
 
 
-def _expand(before: Any, weights: Array, count: int, row: int, width: int) -> Function:
-    def expand(flat):
-        before(flat)
-        combine(flat, weights, count, 0, width, flat[row])
+def _nothing(theta: Any, step: Any, flat: Any, own: Any, out: Any) -> None:
+    """Begin a chain."""
+
+
+def _interpolate_component(before: Any, i: int, expands: Any, evaluates: Any, shape: tuple[int, int]) -> Function:
+    def component(theta, step, flat, own, out):
+        before(theta, step, flat, own, out)
+        expands(i, flat, own)
+        evaluates(shape, theta, step, 0, own, out[:, i : i + 1])
+
+    return component
+
+
+def _expand(before: Any, weights: Array, count: int, row: int) -> Function:
+    def expand(i, flat, own):
+        before(i, flat, own)
+        combine(flat, weights, count, i, i + 1, flat[SPARE])
+        own[row, 0, 0, 0] = flat[SPARE, i]
 
     return expand
 
@@ -242,6 +259,27 @@ def _first_nonfinite(size: int, blocks: int) -> Function:
         return found
 
     return first_nonfinite
+
+
+def _of_one_lane(size: int, blocks: int, bind: Bind) -> dict[str, Any]:
+    """Return what takes the place of functions that `trial_step.first_slopes` calls for many lanes."""
+    return {
+        "gather_newcomers": bind(_gather_newcomer), "scatter_newcomers": bind(_scatter_nobody),
+        "first_nonfinite": bind(_first_nonfinite(size, blocks)),
+    }  # fmt: skip
+
+
+def _gather_newcomer(n: Any, x: Any, t: Any, lanes: Any) -> int:
+    """Take the place of `trial_step.gather_newcomers`, for which the compiler wants to move lanes from row to row."""
+    lane = lanes[0]
+    if lane.known:
+        return 0
+    t[0] = lane.t + lane.beyond
+    return 1
+
+
+def _scatter_nobody(n: Any, newcomers: Any, x: Any, lanes: Any) -> None:
+    """Take the place of `trial_step.scatter_newcomers`: one lane has no gaps beside it."""
 
 
 def _nothing_found(slopes: Any, b: Any) -> int:

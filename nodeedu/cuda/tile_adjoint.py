@@ -120,7 +120,7 @@ def _land(e: int, shape: Shape, rule: Rule) -> Function:
             if lane.output == last:
                 lane.fate = SUCCESS
                 if i < size:
-                    given.a[b, i] = x[Y, each + e]
+                    given.results[0, b, i], given.results[1, b, i] = x[Y, e], x[Y, each + e]
             else:
                 j = np.uint64(last - lane.output)
                 stops[e] = given.ts[b if own else np.uint64(0), np.uint64(lane.output + 1)]

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nodeedu.cuda.device import cuda
-from nodeedu.cuda.mlp import Perceptron
+from nodeedu.cuda.mlp import Perceptron, places
 from nodeedu.cuda.mlp_reals import Bind
 from nodeedu.cuda.warp_field import make_pair
 from nodeedu.solvers.trial_step import stage_time
@@ -269,16 +269,13 @@ def make_tile_gradient(mlp: Perceptron, shape: Shape, real: Any, bind: Bind, for
 def gradient_order(mlp: Perceptron) -> tuple[np.ndarray, int]:
     """Return where each number of p_bar lies in the gradient of a block, and how many numbers that has.
 
-    The gradient is (D, H) for W1 and for W2, then H numbers for b1, H for w, and D for b2.
+    The gradient is (D, H) for W1 and for W2, then H numbers for b1, H for w, and D for b2; and a zero, which is that
+    of all parameters that the field does not use.
     """
     size, hidden = mlp.size, mlp.hidden
-    units, sides = np.arange(hidden), np.arange(size)[:, None]
-    order = np.zeros(mlp.n_params, int)
-    for at, matrix in ((0, mlp.w1), (size * hidden, mlp.w2)):
-        order[matrix.start + units * matrix.unit + sides * matrix.side] = at + sides * hidden + units
-    vectors, at = ((mlp.b1, hidden), (mlp.time, hidden), (mlp.b2, size)), 2 * size * hidden
-    for vector, length in vectors:
-        if vector:
-            order[vector.start + np.arange(length) * vector.stride] = at + np.arange(length)
-        at += length
-    return order, 2 * (size + 1) * hidden + size
+    length = 2 * (size + 1) * hidden + size
+    order, at = np.full(mlp.n_params, length), 0
+    for where, count in zip(places(mlp), (size * hidden, size * hidden, hidden, hidden, size), strict=True):
+        order[where.ravel()] = at + np.arange(where.size)
+        at += count
+    return order, length + 1

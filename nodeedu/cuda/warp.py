@@ -92,18 +92,19 @@ def forward_kernel(
 
     def forward(given):
         theta = cuda.local.array(theta_shape, real)
-        b = np.uint64(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y)
-        while b < np.uint64(given.counts.shape[0]):
-            field.load(given.p[b if own_theta else np.uint64(0)], theta)
+        b = np.uint32(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y)
+        while b < np.uint32(given.counts.shape[0]):
+            field.load(given.p[b if own_theta else np.uint32(0)], theta)
             solve(b, theta, given)
-            b += np.uint64(cuda.gridDim.x * cuda.blockDim.y)
+            b += np.uint32(cuda.gridDim.x * cuda.blockDim.y)
 
     return for_kernel(forward, target)
 
 
 def _make_solve(width: int, field: Field, rule: Rule, real: Any, bind: Bind) -> Any:
     """Make ``solve(b, theta, given)``, by all threads of the warp."""
-    method, size, own_times = as_method(get(rule.method), np.dtype(real), True), np.uint64(width), rule.own_times
+    method, size = as_method(get(rule.method), np.dtype(real), True), np.uint32(width)
+    own_times, own_theta = rule.own_times, rule.own_theta
     steps = make_steps(method, field.slope, field.gather, width, 1, real, bind)
     emit, control_of = _make_emit(make_interpolate(method, real, bind), bind), make_control(rule, real, bind)
     expires, reports, shape = bind(expire), bind(report), (int(K) + len(method.b), 1)
@@ -113,15 +114,16 @@ def _make_solve(width: int, field: Field, rule: Rule, real: Any, bind: Bind) -> 
         x = cuda.local.array(shape, real)
         lanes, samples = cuda.local.array(1, lane_type), cuda.local.array(1, sample_type)
         lane, sample = lanes[0], samples[0]
-        own, row = np.uint64(cuda.threadIdx.x) % size, b if own_times else np.uint64(0)
-        control, stop = control_of(given.choices), given.ts[row, np.uint64(given.ts.shape[1] - 1)]
-        steps.start(lane, sample, given.ts[row, np.uint64(0)], given.first_steps[b])
-        x[Y, 0], atol = given.outputs[np.uint64(0), b, own], given.atol[own]
+        own, row = np.uint32(cuda.threadIdx.x) % size, b if own_times else np.uint32(0)
+        control, last = control_of(given.choices), np.uint32(given.ts.shape[1] - 1)
+        steps.start(lane, sample, given.ts[row, np.uint32(0)], given.first_steps[b])
+        x[Y, 0] = given.outputs[np.uint32(0), b, own]
         steps.first(lane, x, theta)
         if lane.h == 0.0:
-            steps.choose(control, atol, stop, lane, x, theta)
+            steps.choose(control, given.atol[own], given.ts[row, last], lane, x, theta)
         while lane.fate == RUNNING:
-            steps.trial(control, atol, stop, lane, sample, x, theta)
+            field.load(given.p[b if own_theta else np.uint32(0)], theta)  # again, as to hold them takes 20 registers
+            steps.trial(control, given.atol[own], given.ts[row, last], lane, sample, x, theta)
             if lane.ratio <= 1.0:
                 emit(b, row, own, given, lane, x)
                 steps.accept(lane, x)
@@ -136,10 +138,10 @@ def _make_emit(interpolate: Any, bind: Bind) -> Any:
 
     def emit(b, row, own, given, lane, x):
         last, direction = given.ts.shape[1] - 1, math.copysign(1.0, lane.step)
-        while lane.output <= last and (given.ts[row, np.uint64(lane.output)] - lane.t1) * direction <= 0.0:
-            at = (given.ts[row, np.uint64(lane.output)] - lane.t) / lane.step
+        while lane.output <= last and (given.ts[row, np.uint32(lane.output)] - lane.t1) * direction <= 0.0:
+            at = (given.ts[row, np.uint32(lane.output)] - lane.t) / lane.step
             value = x[Y1, 0] if lane.output == last else interpolate(at, lane.step, x)
-            given.outputs[np.uint64(lane.output), b, own] = value
+            given.outputs[np.uint32(lane.output), b, own] = value
             lane.output += 1
         if lane.output > last:
             lane.fate = SUCCESS

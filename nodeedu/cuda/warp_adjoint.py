@@ -21,6 +21,8 @@ from nodeedu.cuda.mlp_stages import constants, make_steps
 from nodeedu.cuda.thread_steps import Choices, Rule
 from nodeedu.cuda.warp import make_control, report
 from nodeedu.cuda.warp_field import Field, make_field, shape_of_theta
+from nodeedu.cuda.warp_flow import width_of
+from nodeedu.cuda.warp_flow_adjoint import make_flow_adjoint
 from nodeedu.sensitivity.backsolve import theta_quadrature
 from nodeedu.solvers.integrate import expire
 from nodeedu.solvers.runge_kutta import SPARE, K, Y, add_scaled, as_method, combine
@@ -43,19 +45,24 @@ class Backward(NamedTuple):
     first_steps: Array  # (B,)
     zs: Array  # (T, B, D) states of the forward solve
     zs_bar: Array  # (T, B, D)
-    a: Array  # (B, D), a(t0+)
+    results: Array  # (2, B, D): z(t0) as it came back, and a(t0+)
     p_bars: Array  # (warps, P), a part of the gradient for each warp
     ends: Array  # (B, 2)
     counts: Array  # (B, 4) of COUNTS
 
 
 @lru_cache(maxsize=32)
-def backward_kernel(mlp: Perceptron, rule: Rule, real: Any, target: Target) -> Any:
+def backward_kernel(
+    mlp: Perceptron, rule: Rule, real: Any, target: Target, probes: int | None = None
+) -> Any:  # fmt: skip
     """Make the kernel; see `warp.forward_kernel`."""
     target = inlined(target)
-    bind, theta_shape = binder(real, target), shape_of_theta(mlp)
-    field = make_field(mlp, real, bind, device_forms(target))
-    solve = _make_solve(mlp, field, rule, real, bind)
+    bind, theta_shape, forms = binder(real, target), shape_of_theta(mlp), device_forms(target)
+    if probes is None:
+        field, width = make_field(mlp, real, bind, forms), mlp.size
+    else:
+        field, width = make_flow_adjoint(mlp, probes, real, bind, forms), width_of(mlp, probes)
+    solve = _make_solve(width, field, rule, real, bind)
 
     def backward(given):
         theta, theta_bar = cuda.local.array(theta_shape, real), cuda.local.array(theta_shape, real)
@@ -73,11 +80,11 @@ def backward_kernel(mlp: Perceptron, rule: Rule, real: Any, target: Target) -> A
     return for_kernel(backward, target)
 
 
-def _make_solve(mlp: Perceptron, field: Field, rule: Rule, real: Any, bind: Bind) -> Any:
+def _make_solve(width: int, field: Field, rule: Rule, real: Any, bind: Bind) -> Any:
     """Make ``solve(b, theta, theta_bar, given)``, by all threads of the warp."""
-    tableau, size, own_times = get(rule.method), np.uint64(mlp.size), rule.own_times
+    tableau, size, own_times = get(rule.method), np.uint64(width), rule.own_times
     method = as_method(tableau, np.dtype(real), False)
-    steps = make_steps(method, field.adjoint, field.gather, mlp.size, 2, real, bind)
+    steps = make_steps(method, field.adjoint, field.gather, width, 2, real, bind)
     control_of, expires, reports = make_control(rule, real, bind), bind(expire), bind(report)
     quadrature, land, shape = make_quadrature(tableau, field, real, bind), bind(_land), (int(K) + len(method.b), 2)
     lane_type, sample_type = local_records(real)
@@ -111,7 +118,7 @@ def _land(b, own, given, lane, x):
     last = given.ts.shape[1] - 1
     if lane.output == last:
         lane.fate = SUCCESS
-        given.a[b, own] = x[Y, 1]
+        given.results[0, b, own], given.results[1, b, own] = x[Y, 0], x[Y, 1]
     else:
         j = np.uint64(last - lane.output)
         x[Y, 0] = given.zs[j, b, own]

@@ -17,7 +17,7 @@ from nodeedu.cuda.mlp import Perceptron
 from nodeedu.cuda.mlp_reals import Bind
 from nodeedu.cuda.warp_field import ALL_LANES, Field, make_exchange, make_parts, make_transfer, shape_of_theta
 
-__all__ = ["make_flow_field", "width_of"]
+__all__ = ["make_flow_field", "make_spread", "width_of"]
 
 
 def width_of(mlp: Perceptron, probes: int) -> int:
@@ -28,11 +28,11 @@ def width_of(mlp: Perceptron, probes: int) -> int:
 def make_flow_field(mlp: Perceptron, probes: int, real: Any, bind: Bind, forms: dict[str, Any]) -> Field:
     """Make the device functions of the augmented field, with so many probes, or 0 for the exact trace.
 
-    It has no adjoint.
+    Its adjoint is in warp_flow_adjoint.py.
     """
     size, units, has_b2, width = mlp.size, shape_of_theta(mlp)[0] - 1, mlp.b2 is not None, width_of(mlp, probes)
     made, out = make_parts(mlp, real, bind, forms), mlp.size + 2
-    warp_sum, gather = make_exchange(width, bind)
+    (warp_sum, gather), spread = make_exchange(width, bind), make_spread(mlp, made.gather, real, bind)
     traces = _make_exact(size, out, real, bind) if probes == 0 else _make_estimate(size, probes, out, real, bind)
 
     def slope(t, y, dy, theta):
@@ -40,7 +40,7 @@ def make_flow_field(mlp: Perceptron, probes: int, real: Any, bind: Bind, forms: 
         parts, trace = cuda.local.array(size, real), real(0.0)
         value, slope_of_value = made.pull_phi(y[0], real(1.0))
         made.gather(value, x)
-        made.gather(slope_of_value, d)
+        spread(slope_of_value, d)
         for i in range(size):
             parts[i] = real(0.0)
         for u in range(units):
@@ -57,6 +57,17 @@ def make_flow_field(mlp: Perceptron, probes: int, real: Any, bind: Bind, forms: 
 
     load, store = make_transfer(mlp, real, bind, width)
     return Field(load, bind(slope), None, None, store, gather)
+
+
+def make_spread(mlp: Perceptron, gather: Any, real: Any, bind: Bind) -> Any:
+    """Make ``spread(slope, d)``: phi'(z) of all components; they need no exchange where they are 1."""
+    size = mlp.size
+
+    def ones(slope, d):
+        for i in range(size):
+            d[i] = real(1.0)
+
+    return gather if mlp.inputs else bind(ones)
 
 
 def _make_exact(size: int, out: int, real: Any, bind: Bind) -> Any:

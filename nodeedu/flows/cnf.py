@@ -37,6 +37,7 @@ class SolverOptions(TypedDict, total=False):
     atol: float
     step_size: float | None
     max_steps: int
+    backend: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,7 @@ class CNF:
             With trace="hutchinson": the probes of each sample, of `rademacher` or `gaussian`. They stay the same for
             the whole solve. The mean of log_prob over the noise is the log density.
         **solver
-            method, rtol, atol, step_size, max_steps of `odeint`; by default those of the flow.
+            method, rtol, atol, step_size, max_steps, backend of `odeint`; by default those of the flow, and the CPU.
 
         Returns
         -------
@@ -148,7 +149,7 @@ class CNF:
         x, probes = self._data(x, noise)
         options = self._options(solver)
         augmented = self._augmented(probes, bool(kinetic or jacobian))
-        solution = self._solve_back(augmented, x, theta, probes, options, record=gradient == "discrete")
+        solution = self._solve_back(augmented, x, theta, probes, options, gradient)
         zs_bar = np.zeros_like(solution.zs)
         end, bar, size = solution.zs[-1], zs_bar[-1], augmented.size
         loss = -np.mean(self._log_prob(solution), dtype=np.float64)
@@ -158,7 +159,7 @@ class CNF:
             loss += np.mean(end[:, size + 1 : size + 3], axis=0, dtype=np.float64) @ weights
             bar[:, size + 1 : size + 3] = weights
         zs_bar /= len(x)
-        return float(loss), self._differentiate(solution, theta, zs_bar, gradient).theta
+        return float(loss), self._differentiate(solution, theta, zs_bar, gradient, options).theta
 
     def score(
         self, x: ArrayLike, theta: Any, noise: ArrayLike | None = None, gradient: str = "backsolve",
@@ -174,11 +175,11 @@ class CNF:
         x, probes = self._data(x, noise)
         options = self._options(solver)
         augmented = self._augmented(probes)
-        solution = self._solve_back(augmented, x, theta, probes, options, record=gradient == "discrete")
+        solution = self._solve_back(augmented, x, theta, probes, options, gradient)
         size = augmented.size
         zs_bar = np.zeros_like(solution.zs)
         zs_bar[-1, :, :size], zs_bar[-1, :, size] = self.base.score(solution.zs[-1, :, :size]), -1.0
-        return self._differentiate(solution, theta, zs_bar, gradient).z0[:, :size]
+        return self._differentiate(solution, theta, zs_bar, gradient, options).z0[:, :size]
 
     # ----------------------------------------------------------------------------------------------------------- points
 
@@ -221,9 +222,10 @@ class CNF:
 
     def _solve_back(
         self, augmented: Augmented, x: Array, theta: Any, probes: Array | None, options: dict[str, Any],
-        record: bool = False,
+        gradient: str = "",
     ) -> Solution:  # fmt: skip
-        """Solve the augmented field from t1 to t0, log p being 0 at t1."""
+        """Solve the augmented field from t1 to t0, log p being 0 at t1; keep what a gradient needs of the solve."""
+        record = gradient == "discrete" and options.get("backend", "cpu") == "cpu"  # kernels solve again for it
         scaled = options | {name: options[name] * augmented.dilution for name in ("rtol", "atol")}
         ts = np.array([self.t1, self.t0])
         try:
@@ -235,9 +237,12 @@ class CNF:
         end, size = solution.zs[-1], self.field.size
         return self.base.log_prob(end[:, :size]) - end[:, size]
 
-    def _differentiate(self, solution: Solution, theta: Any, zs_bar: Array, gradient: str) -> Gradients:
-        ts, start = np.array([self.t1, self.t0]), solution.zs[0]
-        return gradients(solution._inputs.field, start, ts, theta, zs_bar, method=gradient, solution=solution)
+    def _differentiate(
+        self, solution: Solution, theta: Any, zs_bar: Array, gradient: str, options: dict[str, Any]
+    ) -> Gradients:
+        ts, start, field = np.array([self.t1, self.t0]), solution.zs[0], solution._inputs.field
+        backend = options.get("backend", "cpu")
+        return gradients(field, start, ts, theta, zs_bar, method=gradient, solution=solution, backend=backend)
 
     def _carry(self, name: str, z: ArrayLike, ts: tuple[float, float], theta: Any, options: dict[str, Any]) -> Array:
         points = check_samples(name, z, self.field.size)

@@ -96,7 +96,7 @@ def gradients(
         Whether to predict if "backsolve" will find its way back, and warn if not (`predict_backsolve`): it costs more
         than the gradient.
     backend : {"cpu", "cuda"}
-        See `odeint`; "cuda" has the methods "discrete" and "backsolve".
+        See `odeint`; "cuda" has the methods "discrete", where a thread has a sample, and "backsolve".
 
     Returns
     -------

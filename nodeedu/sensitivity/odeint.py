@@ -94,8 +94,9 @@ def odeint(
         With events, methods are explicit Runge-Kutta methods, and all accepted steps are kept; `event_gradients` takes
         the gradient.
     backend : {"cpu", "cuda"}
-        Where: "cuda" solves each sample in a thread of a GPU. Methods are explicit Runge-Kutta methods, states are
-        small and layers narrow, and in float32 the times are float32, too.
+        Where: "cuda" solves each sample in a thread of a GPU if its state is small and its layers narrow; a perceptron
+        with a hidden layer, or its flow, also in a warp, and a wide one in a block. Methods are explicit Runge-Kutta
+        methods, and in float32 the times are float32, too. A problem that no kernel can take is an error that says why.
 
     Returns
     -------

@@ -46,8 +46,8 @@ def in_chunks(
 
     interrupted = threading.Event()
     with ThreadPoolExecutor(threads, "nodeedu") as pool:
-        futures = [pool.submit(work, chunk, interrupted.is_set) for chunk in chunks]
-        try:
+        try:  # an interrupt may strike while chunks are handed out: those that run must hear of it
+            futures = [pool.submit(work, chunk, interrupted.is_set) for chunk in chunks]
             return [future.result() for future in futures]
         except BaseException:
             interrupted.set()

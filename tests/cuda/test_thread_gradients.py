@@ -11,8 +11,8 @@ from nodeedu.compile import van_der_pol_field
 from nodeedu.compile.handwritten_kernels import mlp_vjp_theta
 from nodeedu.cuda import limits
 from nodeedu.cuda.device import SIMULATOR, rebind, unchanged
+from nodeedu.cuda.emitted import gradient_function
 from nodeedu.cuda.limits import SHARED_BYTES, require_gradient_fit
-from nodeedu.cuda.reductions import gradient_function
 from nodeedu.cuda.thread_gradients import backsolve_ensemble, discrete_ensemble, trail_of
 from nodeedu.sensitivity.backsolve import backsolve
 from nodeedu.sensitivity.discrete import discrete
@@ -110,4 +110,4 @@ def test_more_steps_than_the_device_has_room_for_are_an_error_that_says_how_many
     solution = problem(Z0)
     monkeypatch.setattr(limits, "free_memory", lambda target: 480)
     with pytest.raises(ValueError, match="z0: the steps of its 5 samples take 4800 bytes, .* at most 1 samples at a"):
-        limits.require_discrete_fit(solution._inputs, solution._options, SIMULATOR, 100)
+        limits.require_room_for_steps(solution._inputs, SIMULATOR, 100)

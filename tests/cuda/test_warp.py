@@ -1,5 +1,7 @@
 """A warp solves a sample: which fields it takes, and that its PTX gives what the CPU gives."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -7,10 +9,9 @@ import nodeedu as ne
 from nodeedu.compile import van_der_pol_field
 from nodeedu.cuda.device import SIMULATOR
 from nodeedu.cuda.mlp import recognise
-from nodeedu.cuda.warp_launch import backsolve_warp, require_warp, solve_warp
-from nodeedu.flows.augment import augment
-from nodeedu.flows.noise import rademacher
-from nodeedu.solvers.arguments import Inputs, check_inputs, check_options
+from nodeedu.cuda.mlp_slopes import slope_functions
+from nodeedu.cuda.warp_launch import require_warp, solve_warp
+from nodeedu.solvers.arguments import check_inputs, check_options
 from nodeedu.solvers.solve import solve
 
 proof = [pytest.mark.cuda, pytest.mark.jit]
@@ -98,6 +99,24 @@ def test_another_field_is_refused_with_the_kernel_that_takes_it(function, theta,
         recognise(ne.vector_field(function, np.zeros(2), theta))
 
 
+@pytest.mark.parametrize(
+    ("act", "second"),
+    [
+        (np.tanh, lambda s: -2 * np.tanh(s) / np.cosh(s) ** 2),
+        (np.sin, lambda s: -np.sin(s)),
+        (lambda s: s**3 + s * np.exp(-s), lambda s: 6 * s + (s - 2) * np.exp(-s)),
+    ],
+)
+def test_what_pulls_back_an_activation_and_its_slope_knows_the_second_derivative(act, second):
+    theta = normal((3, 2), (2, 3))
+    field = ne.vector_field(lambda t, z, theta: theta[1] @ act(theta[0] @ z), np.zeros(2), theta)
+    vjp, s, nothing = inspect.unwrap(slope_functions(recognise(field).activation, np.dtype(float))[1]), 0.7, np.zeros(9)
+    y, s_bar = np.zeros((1, 2)), np.zeros((1, 2))
+    vjp(np.zeros(1), np.array([[s, 0.0]]), np.array([[0.0, 1.0]]), nothing, y, s_bar, nothing)
+    np.testing.assert_allclose(y[0, 0], act(s), rtol=1e-14)
+    np.testing.assert_allclose(s_bar[0], [second(s), 0.0], rtol=1e-13)  # a few operations of an ulp each
+
+
 def test_a_handwritten_field_has_no_tape_to_read():
     with pytest.raises(ValueError, match=r"no tape.*kernel='thread'"):
         recognise(van_der_pol_field())
@@ -144,39 +163,6 @@ class TestExecutedPtx:
             np.testing.assert_allclose(zs[:, b], expected.zs[:, 0], atol=1e-12)  # a GPU fuses multiply-adds
             for name in ("accepted", "rejected", "nfev", "f_initial", "status"):
                 assert samples[name][b] == expected._samples[name][0]
-
-    @pytest.mark.parametrize("probes", [0, 1])
-    def test_a_density_flows_as_on_the_cpu(self, probes):
-        from nodeedu.cuda.proof import PTX
-
-        field, theta = field_of(CUBED)
-        flow, x = augment(field, probes), np.random.default_rng(0).normal(size=(3, 2))
-        start = flow.start(x, rademacher((3, probes, 2), 0) if probes else None)
-        expected = check_inputs(flow.field, start, [1.0, 0.0], theta)
-        options = check_options("dopri5", 1e-6, 1e-8, shape=flow.field.shape)
-        inputs = Inputs(field, expected.z0, expected.ts, field.pack(theta), True, False)
-        zs, samples = solve_warp(inputs, inputs.p[None], options, PTX, flow)
-        solution = solve(expected, options)
-        np.testing.assert_allclose(zs, solution.zs, atol=1e-12)  # a GPU fuses multiply-adds
-        np.testing.assert_array_equal(samples["nfev"], solution._samples["nfev"])
-
-    def test_the_gradient_agrees_with_differences(self):
-        from nodeedu.cuda.proof import PTX
-
-        inputs, _ = problem(CUBED)
-        options = check_options("dopri5", 1e-10, 1e-12, shape=(2,))
-        forward = solve(inputs, options)
-        zs_bar = np.random.default_rng(1).normal(size=forward.zs.shape)
-        _, p_bar, _ = backsolve_warp(inputs, options, forward._states, zs_bar, forward._samples["h"], PTX)
-        direction = np.random.default_rng(2).normal(size=len(p_bar))
-
-        def loss(p):
-            theta = inputs.field.unpack(p)
-            return np.vdot(zs_bar, solve(check_inputs(inputs.field, inputs.z0, inputs.ts, theta), options).zs)
-
-        h, p = 1e-5, inputs.p[: len(p_bar)]
-        difference = (loss(p + h * direction) - loss(p - h * direction)) / (2 * h)
-        assert abs(p_bar @ direction - difference) < 1e-6 * abs(difference)  # h**2, and backsolve's own error
 
 
 def test_the_simulator_has_no_shuffles_and_says_so():

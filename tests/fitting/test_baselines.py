@@ -21,6 +21,7 @@ def test_persistence_repeats_the_row_before_and_then_the_last_observation():
     np.testing.assert_array_equal(baselines.persistence(table.head(3), 5), expected)
 
 
+@pytest.mark.jit  # in plain Python: 3 s; others run the same lines
 def test_the_gradient_of_the_lotka_volterra_loss_is_that_of_differences(noisy, rates):
     table = noisy.head(6)
     loss_and_gradient = baselines._objective(

@@ -41,6 +41,7 @@ def test_the_linear_flow_of_a_normal_density_is_the_normal_density_of_the_closed
 
 @pytest.mark.parametrize("gradient", ["backsolve", "discrete"])
 @pytest.mark.parametrize("trace", ["exact", "hutchinson"])
+@pytest.mark.jit  # in plain Python: 14 s; others run the same lines
 def test_the_gradient_of_the_nll_equals_differences(trace, gradient):
     flow = flows.CNF(LINEAR, t1=0.7, trace=trace, **TIGHT)
     noise = flows.gaussian(X.shape, seed=1) if trace == "hutchinson" else None
@@ -50,6 +51,7 @@ def test_the_gradient_of_the_nll_equals_differences(trace, gradient):
     assert relative_error(got, expected.value) < 1e-7  # differences: the solver's 1e-11 over a step of 0.01
 
 
+@pytest.mark.jit  # in plain Python: 3 s; others run the same lines
 def test_the_score_equals_differences_of_the_log_density():
     """Along the path it solves s' = -s J - grad tr J, which takes the second derivatives of a field that bends."""
     for trace, noise in (("exact", None), ("hutchinson", flows.rademacher((1, 2), 0))):

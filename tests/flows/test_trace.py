@@ -71,6 +71,7 @@ def test_the_noise_in_the_state_does_not_loosen_the_tolerance():
 
 
 @pytest.mark.parametrize(("trace", "gradient"), [("exact", "backsolve"), ("hutchinson", "discrete")])
+@pytest.mark.jit  # in plain Python: 7 s; others run the same lines
 def test_the_gradient_with_regularisers_equals_differences(trace, gradient):
     flow, noise = flows.CNF(BENT, t0=0.9, t1=0.1, trace=trace, **TIGHT), None
     if trace == "hutchinson":

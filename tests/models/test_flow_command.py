@@ -61,6 +61,7 @@ def test_data_come_from_a_name_or_a_file(argv, got):
         flow(*argv)
 
 
+@pytest.mark.jit  # in plain Python: 12 s; others run the same lines
 def test_points_become_a_model_samples_and_densities(samples, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(figure, "GRID", 15)  # plain Python would need minutes for the usual one
     monkeypatch.setattr(figure, "DOTS", 30)

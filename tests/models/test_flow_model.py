@@ -22,6 +22,7 @@ def test_a_loaded_model_gives_the_densities_of_the_one_saved(samples, trained, p
     np.testing.assert_array_equal(load(path).log_prob(samples.held_out), trained.model.log_prob(samples.held_out))
 
 
+@pytest.mark.jit  # in plain Python: 10 s; others run the same lines
 def test_the_density_is_one_of_data_units(trained):
     # a window of ten deviations each way; the trapezoid rule on a smooth peak is far better than 1e-3
     centre, reach = trained.model.mean, 6.0 * trained.model.scale

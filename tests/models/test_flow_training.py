@@ -15,6 +15,7 @@ def test_twenty_steps_make_points_that_are_not_fitted_more_likely(trained):
 
 
 @pytest.mark.parametrize("trace", ["hutchinson", "flow-matching"])
+@pytest.mark.jit  # in plain Python: 7 s; others run the same lines
 def test_other_traces_train_too(samples, trace):
     looks = fit(samples, recipe(trace), show=False).looks
     assert min(look.nll for look in looks[1:]) < looks[0].nll
@@ -25,6 +26,7 @@ def test_the_parameters_of_the_best_look_are_kept(samples, trained):
     np.testing.assert_allclose(-log_p.mean(), trained.best.nll, rtol=1e-12)  # the same computation
 
 
+@pytest.mark.jit  # in plain Python: 5 s; others run the same lines
 def test_an_interrupted_run_that_is_resumed_ends_with_the_same_bits(samples, trained, tmp_path, monkeypatch):
     def interrupt(self, step, theta):
         if step == STEPS // 2:

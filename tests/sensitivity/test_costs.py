@@ -54,6 +54,7 @@ def test_a_solution_is_reused(method, record):
     np.testing.assert_array_equal(flat(reused.theta), flat(direct.theta))
 
 
+@pytest.mark.jit  # in plain Python: 9 s; others run the same lines
 def test_a_long_reverse_sweep_returns_to_python_and_goes_on():
     field, z0, _, theta, bar = network(samples=1)
     z0, bar = 0.1 * z0, bar[:2]

@@ -89,6 +89,7 @@ watch = event(lambda t, z: z[0] * z[1] - 0.1 * t)
 
 
 @pytest.mark.parametrize("end", [4.0, -3.5])
+@pytest.mark.jit  # in plain Python: 7 s; others run the same lines
 def test_gradients_through_two_events_are_what_differences_see(end):
     """Outputs and occurrences count; g and reset depend on the time; f is nonlinear and depends on the time."""
     ts, rng, events = np.linspace(0.2, end, 5), np.random.default_rng(0), [kick, watch]

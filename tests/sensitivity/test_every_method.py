@@ -66,6 +66,7 @@ def test_every_leaf_has_a_gradient_of_its_shape_and_what_plays_no_part_an_exact_
     np.testing.assert_array_equal(theta["idle"], np.zeros(3))
 
 
+@pytest.mark.jit  # in plain Python: 4 s; others run the same lines
 def test_on_the_chaotic_field_backsolve_loses_what_backward_growth_takes_and_more_observations_give_it_back():
     """Lorenz's volumes shrink by exp(-13.7 t): backwards, errors grow by some thousands from t = 1 to 0.4."""
     name, zs_bar = "chaotic", PROBLEMS["chaotic"].zs_bar

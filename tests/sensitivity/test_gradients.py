@@ -100,6 +100,7 @@ def test_backsolve_converges_to_discrete_with_the_order_of_the_method(solver, or
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.jit  # in plain Python: 5 s; others run the same lines
 def test_gradients_of_the_times_agree_with_differences(method):
     field, z0, ts, theta, bar = network()
     loss = loss_of(field, ts, bar, **TIGHT)

@@ -151,6 +151,7 @@ def test_interpolated_stores_the_polynomial_of_every_step():
     assert stats.stats.stored_states == steps * (1 + 4)  # dopri5: quartic
 
 
+@pytest.mark.jit  # in plain Python: 3 s; others run the same lines
 def test_quadrature_chooses_its_nodes_by_the_tolerance():
     """Of the quadrature alone: fixed steps have no tolerance of their own."""
     ts, bar = [0.0, 12.0], [[0.0, 0.0], [1.0, -1.0]]

@@ -185,6 +185,7 @@ def test_a_solution_is_reused_whether_it_kept_its_steps_or_not():
             assert relative_error(both(g), both(direct)) < 1e-13  # rounding
 
 
+@pytest.mark.jit  # in plain Python: 3 s; others run the same lines
 def test_a_long_solve_returns_to_python_on_its_way_back_and_goes_on():
     options = {"solver": "reversible_heun", "step_size": 1.5 / 10_100}
     g = gradients_of_loss(V, "reversible", **options)

@@ -33,7 +33,15 @@ def arguments(rng):
 
 
 @pytest.mark.parametrize("gradient", ["discrete", "backsolve"])
-@pytest.mark.parametrize("leaf", ["encoder", "stiffness", "damping", "decoder", "ts"])
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        "stiffness",
+        "damping",
+        # in plain Python: 36 s for these; the others run the same lines
+        *(pytest.param(leaf, marks=pytest.mark.jit) for leaf in ("encoder", "decoder", "ts")),
+    ],
+)
 def test_every_leaf_of_a_pipeline_gets_the_gradient_that_finite_differences_see(field, gradient, leaf):
     x, encoder, theta, decoder, ts = arguments(np.random.default_rng(0))
     tensors = {"encoder": encoder, "decoder": decoder, "ts": ts, **theta}

@@ -114,6 +114,7 @@ def test_the_gradient_is_linear_in_the_loss_gradients(method, alpha, beta, seed)
     np.testing.assert_allclose(gradient(alpha * one + beta * two), expected, rtol=0, atol=1e-13 * size)
 
 
+@pytest.mark.jit  # in plain Python: 5 s; others run the same lines
 def test_the_methods_agree_on_a_batch_with_times_of_its_own(problem):
     rng = np.random.default_rng(2)
     z0 = problem.z0 + 0.3 * rng.normal(size=(3, len(problem.z0)))

@@ -39,6 +39,7 @@ def measured(field, z0, ts, theta, zs_bar, **options):
     return np.linalg.norm(g.returned_z0 - z0) / np.linalg.norm(z0), error
 
 
+@pytest.mark.jit  # in plain Python: 3 s; others run the same lines
 def test_a_lost_state_does_not_make_a_lost_gradient():
     """Trap 1: backwards an error grows by exp(40), where a, which decays as fast, does not look."""
     problem = forced_decay(40.0)

@@ -38,6 +38,7 @@ def test_a_sample_does_not_depend_on_its_batch_mates_bit_for_bit(options):
 
 @settings(max_examples=15)
 @given(samples=st.lists(st.integers(0, 16), min_size=1, max_size=30))
+@pytest.mark.jit  # in plain Python: 3 s; others run the same lines
 def test_any_choice_of_samples_in_any_order_gives_each_its_own_result(samples):
     np.testing.assert_array_equal(swarm(samples).zs, swarm().zs[:, samples])
 

@@ -50,6 +50,7 @@ def test_the_cause_of_a_scripted_failure_is_named(case):
     assert named(case) == case.cause
 
 
+@pytest.mark.jit  # in plain Python: 3 s; others run the same lines
 def test_no_healthy_problem_is_flagged():
     assert len(HEALTHY) >= 30
     for f, z0, ts, theta in (each[1:] for each in HEALTHY):

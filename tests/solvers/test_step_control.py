@@ -264,6 +264,7 @@ def test_max_steps_counts_fixed_steps_of_all_intervals():
     assert (info.value.t, info.value.method, info.value.cause) == (4.0, "rk4", "max_steps")
 
 
+@pytest.mark.jit  # in plain Python: 4 s; others run the same lines
 def test_a_solve_returns_to_python_and_goes_on(monkeypatch):
     calls = []
 

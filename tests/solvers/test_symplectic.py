@@ -54,6 +54,7 @@ def test_the_step_map_keeps_the_symplectic_form(method):
     np.testing.assert_allclose(dPhi.T @ J @ dPhi, J, rtol=0, atol=1e-13)  # rounding of numbers up to 10
 
 
+@pytest.mark.jit  # in plain Python: 5 s; others run the same lines
 def test_energy_stays_within_bounds_over_ten_thousand_steps_where_rk4_drifts():
     ts = np.linspace(0.0, 3000.0, 101)
     early, late = {}, {}

@@ -38,11 +38,13 @@ def everything(threads, monkeypatch):
 
 
 @pytest.mark.usefixtures("small_chunks")
+@pytest.mark.jit  # in plain Python: 4 s, in one thread; others run the same lines
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
     for one, three in zip(everything("1", monkeypatch), everything("3", monkeypatch), strict=True):
         np.testing.assert_array_equal(one, three)
 
 
+@pytest.mark.jit  # in plain Python: 4 s; others run the same lines
 def test_chunks_change_no_more_than_the_rounding_of_sums_over_samples(monkeypatch, request):
     whole = everything("2", monkeypatch)
     request.getfixturevalue("small_chunks")

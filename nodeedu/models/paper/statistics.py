@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 LEVEL = 0.95
 
@@ -43,7 +43,7 @@ def interval(values: ArrayLike) -> Interval:
     values = np.asarray(values, np.float64)
     if values.ndim != 1 or len(values) < 2:
         raise ValueError(f"values: got shape {values.shape}, expected at least two numbers: one has no scatter")
-    half = student_t.ppf(0.5 * (1.0 + LEVEL), len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    half = stdtrit(len(values) - 1, 0.5 * (1.0 + LEVEL)) * values.std(ddof=1) / np.sqrt(len(values))
     return Interval(float(values.mean()), float(half))
 
 

@@ -122,12 +122,14 @@ def _adapter(fun: Function, kinds: tuple[tuple[str, tuple[int, ...]], ...], n: i
         return None
 
 
-# `own` is what f may write to; where it does, the comparison is not hurt by nan.
+# `own` is what f may write to; where it does, the comparison is not hurt by nan. It is copied by hand: for `own[:] = y`
+# Numba takes two seconds to compile a message about shapes that cannot differ.
 _ADAPTER = """
 def adapter(rows, t_pointer, y_pointer, p_pointer, dy_pointer, work_pointer):
     t, p = carray(t_pointer, 1), carray(p_pointer, {size})
     y, dy, own = carray(y_pointer, {n}), carray(dy_pointer, {n}), carray(work_pointer, {n})
-    own[:] = y
+    for i in range({n}):
+        own[i] = y[i]
     values = fun(t[0], own{given})
     if len(values) != {n}:
         return {wrong}
