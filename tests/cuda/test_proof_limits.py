@@ -43,7 +43,13 @@ def measured(what, method, real, size):
 
 
 @pytest.mark.parametrize(
-    ("what", "method"), [("forward", "dopri5"), ("forward", "dop853"), ("backsolve", "dopri5"), ("discrete", "dopri5")]
+    ("what", "method"),
+    [
+        ("forward", "dopri5"),
+        pytest.param("forward", "dop853", marks=pytest.mark.slow),  # a minute each
+        pytest.param("backsolve", "dopri5", marks=pytest.mark.slow),
+        pytest.param("discrete", "dopri5", marks=pytest.mark.slow),
+    ],
 )
 def test_the_largest_state_of_float64_has_neither_spills_nor_a_stack_frame(what, method):
     size = LARGEST_STATE[what]["float64"][method == "dop853"]
