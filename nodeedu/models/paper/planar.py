@@ -28,6 +28,7 @@ TOLERANCE = 1e-4  # of solves in training
 FINAL = 1e-6  # of those that are reported
 MAX_NORM = 10.0  # gradients are clipped to it
 MODELS = ("NF", "CNF")
+HIDDEN = 4  # units of the hypernetwork of a CNF
 
 LossAndGradient = Callable[[Any, int], tuple[float, Any]]
 
@@ -72,7 +73,7 @@ def layers(size: int) -> PlanarFlow:
 
 def units(size: int, base: Any = None, backwards: bool = False) -> tuple[PlanarCNF, CNF]:
     """Planar CNF of width M = size; ``backwards`` is the flow with the base density at t = 1 and data at t = 0."""
-    planar = PlanarCNF(2, size)
+    planar = PlanarCNF(2, size, HIDDEN, hypernetwork=True)
     field = vector_field(planar, np.zeros(2), planar.init(0))
     t0, t1 = (1.0, 0.0) if backwards else (0.0, 1.0)
     return planar, CNF(field, t0=t0, t1=t1, base=base, rtol=TOLERANCE, atol=TOLERANCE)
