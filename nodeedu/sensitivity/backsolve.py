@@ -70,6 +70,7 @@ def backsolve(
     SolverError
         If the backward solve fails.
     """
+    solution = turned(solution)
     inputs, options = solution._inputs, solution._options
     z0, p_bar = inputs.z0, np.zeros(inputs.field.n_params, inputs.z0.dtype)
     n, size = z0.shape

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nodeedu.sensitivity.backends import require_backend, use
-from nodeedu.sensitivity.backsolve import TURN, backsolve, check_backsolve, turned
+from nodeedu.sensitivity.backsolve import TURN, backsolve, check_backsolve
 from nodeedu.sensitivity.checkpointed import check_slots, checkpointed
 from nodeedu.sensitivity.discrete import discrete
 from nodeedu.sensitivity.forward import forward
@@ -143,8 +143,6 @@ def gradients(
         return package(inputs, zs, a, p_bar, counts, counts["nfev"] * 0, counts, carried, bar)
     solution = solve_for(method, inputs, options, solution)
     require_success(solution._samples, options, inputs.batched, diagnose=solution.diagnose)
-    if method == "backsolve":
-        solution = turned(solution)
     if watch:
         watch_backsolve(solution, bar)
     return differentiate(solution, bar, method, slots, reset, seminorm)

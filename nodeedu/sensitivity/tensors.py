@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from nodeedu.autodiff import Tensor, structure
-from nodeedu.sensitivity.backsolve import turned
 from nodeedu.sensitivity.events import event_gradients
 from nodeedu.sensitivity.gradients import METHODS as ALL_METHODS
 from nodeedu.sensitivity.gradients import differentiate, require_differentiable, solve_for
@@ -74,10 +73,8 @@ def solve_on_tensors(inputs: Inputs, options: Options, z0: Any, ts: Any, theta: 
     solution = solve_for(gradient, inputs, options)
     require_success(solution._samples, options, inputs.batched, diagnose=solution.diagnose)
 
-    solved = turned(solution) if gradient == "backsolve" else solution
-
     def gradients(zs_bar: Any) -> Gradients:
-        return differentiate(solved, check_cotangents(zs_bar, inputs), gradient)
+        return differentiate(solution, check_cotangents(zs_bar, inputs), gradient)
 
     return replace(solution, zs=_node(solution.zs, gradients, inputs, z0, ts, theta))
 

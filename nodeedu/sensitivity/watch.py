@@ -106,7 +106,7 @@ def predict_backsolve(
         raise ValueError(f"solver: 'backsolve' takes an explicit Runge-Kutta method or 'adams', got {solver!r}")
     bar, solution = check_cotangents(zs_bar, inputs), solve(inputs, checked)
     require_success(solution._samples, checked, inputs.batched)
-    return predict(turned(solution), bar)
+    return predict(solution, bar)
 
 
 def check_watch(watch: bool, method: str, reset: bool = True) -> None:
@@ -129,7 +129,7 @@ def watch_backsolve(solution: Solution, zs_bar: Array) -> None:
 
 def predict(solution: Solution, zs_bar: Array) -> Prediction:
     """Predict from a solve that has been made; zs_bar is (T, B, D)."""
-    batched, each = solution._inputs.batched, backward_errors(solution, zs_bar)
+    batched, each = solution._inputs.batched, backward_errors(turned(solution), zs_bar)
     return Prediction(*(each if batched else (float(column[0]) for column in each)))
 
 
