@@ -32,7 +32,14 @@ def peak_memory(call: Callable[[], Any]) -> tuple[Any, int | None]:
         What the function returned.
     peak : int or None
         Bytes, at least 0; None where the system cannot forget an earlier peak (all but Linux).
+
+    Raises
+    ------
+    TypeError
+        If it is no function.
     """
+    if not callable(call):
+        raise TypeError(f"call: got {call!r}, expected a function without arguments, as lambda: ne.gradients(...)")
     if not _forget_peak():
         return call(), None
     begin = _read("VmRSS")

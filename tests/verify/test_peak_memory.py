@@ -36,3 +36,8 @@ def test_an_earlier_peak_is_forgotten():
 def test_where_no_peak_is_forgotten_the_result_comes_alone(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "PEAK", tmp_path / "none" / "clear_refs")
     assert ne.peak_memory(lambda: 7) == (7, None)
+
+
+def test_what_is_no_function_is_refused():
+    with pytest.raises(TypeError, match="call: got 3, expected a function without arguments"):
+        ne.peak_memory(3)
